@@ -1,0 +1,367 @@
+package actors_test
+
+import (
+	"context"
+	"errors"
+	"os"
+	"runtime"
+	"strings"
+	"sync"
+	"testing"
+	"testing/synctest"
+
+	"github.com/rs/zerolog"
+	"github.com/stretchr/testify/require"
+	"github.com/thejerf/suture/v4"
+
+	"github.com/seed-4ff2b7b9/supervised/actors"
+)
+
+// TestReplyThenPanic asks a million questions from many goroutines at once, through the same pooled slots, while lives
+// crash right after their answer, and others without one. Whoever asks gets the answer to his own question, or
+// ErrCrashed if there was none, and nothing of anybody else's.
+//
+// A crash costs 35 µs, most of it for the stack, so one question in eight is followed by one; with SUPERVISED_TORTURE=1
+// it is each.
+func TestReplyThenPanic(t *testing.T) {
+	const askers = 8
+	rounds := actors.Scale(1_000_000, 20_000, 20_000) / askers
+	every := 8
+	if os.Getenv("SUPERVISED_TORTURE") == "1" {
+		every = 1
+	}
+	crashes := func(n int) bool { return n%every == 0 }
+	silent := func(n int) bool { return n%(4*every) == 0 }
+	a := handling(actors.Options{}, func(_ context.Context, q question) error {
+		if !silent(q.n) {
+			q.reply.Send(-q.n)
+		}
+		if crashes(q.n) {
+			panic("after the answer, or instead of it")
+		}
+		return nil
+	})
+	s := perform(t, a)
+	var group sync.WaitGroup
+	for asker := range askers {
+		group.Go(func() {
+			for i := range rounds {
+				n := asker*rounds + i
+				got, err := ask(context.Background(), a.Ref(), n)
+				if silent(n) {
+					if !errors.Is(err, actors.ErrCrashed) {
+						t.Errorf("question %d, unanswered: answer %d, error %v", n, got, err)
+						return
+					}
+				} else if err != nil || got != -n {
+					t.Errorf("question %d: answer %d, error %v", n, got, err)
+					return
+				}
+			}
+		})
+	}
+	group.Wait()
+	s.close()
+	require.EqualValues(t, askers*rounds/every, a.Inspect().Crashes)
+	require.EqualValues(t, askers*rounds, a.Inspect().Handled)
+}
+
+// unprintable panics when it is printed, and says how.
+type unprintable struct{ how func() }
+
+func (u unprintable) Error() string  { u.how(); return "" }
+func (u unprintable) String() string { u.how(); return "" }
+
+// TestEveryWayToCrash: each ends the life, is counted, comes out of Serve as an error that can be printed, and leaves
+// an actor that lives again.
+func TestEveryWayToCrash(t *testing.T) {
+	boom := errors.New("boom")
+	panics := func() { panic(boom) }
+	for name, c := range map[string]struct {
+		role  role[int]
+		life  func() actors.Behavior[int] // instead of role
+		cause error
+		panic bool
+	}{
+		"error from Handle":  {role: role[int]{handle: func(context.Context, int) error { return boom }}, cause: boom},
+		"panic in Handle":    {role: role[int]{handle: func(context.Context, int) error { panic(boom) }}, cause: boom, panic: true},
+		"Goexit in Handle":   {role: role[int]{handle: func(context.Context, int) error { runtime.Goexit(); return nil }}, cause: actors.ErrGoexit, panic: true},
+		"error from Start":   {role: role[int]{start: func(context.Context, actors.Ref[int]) error { return boom }}, cause: boom},
+		"panic in Start":     {role: role[int]{start: func(context.Context, actors.Ref[int]) error { panic(boom) }}, cause: boom, panic: true},
+		"Goexit in Start":    {role: role[int]{start: func(context.Context, actors.Ref[int]) error { runtime.Goexit(); return nil }}, cause: actors.ErrGoexit, panic: true},
+		"panic in the maker": {life: func() actors.Behavior[int] { panic(boom) }, cause: boom, panic: true},
+		"no behavior":        {life: func() actors.Behavior[int] { return nil }, panic: true},
+		"panic in String":    {life: func() actors.Behavior[int] { return namedRole{name: func() string { panic(boom) }} }, cause: boom, panic: true},
+		"Goexit in String":   {life: func() actors.Behavior[int] { return namedRole{name: func() string { runtime.Goexit(); return "" }} }, cause: actors.ErrGoexit, panic: true},
+		"panic in Error": {
+			role:  role[int]{handle: func(context.Context, int) error { return unprintable{panics} }},
+			cause: boom, panic: true,
+		},
+		"Goexit in Error": {
+			role:  role[int]{handle: func(context.Context, int) error { return unprintable{runtime.Goexit} }},
+			cause: actors.ErrGoexit, panic: true,
+		},
+		"panic with a value that panics": {
+			role:  role[int]{handle: func(context.Context, int) error { panic(unprintable{panics}) }},
+			panic: true,
+		},
+		"panic with a value that calls Goexit": {
+			role:  role[int]{handle: func(context.Context, int) error { panic(unprintable{runtime.Goexit}) }},
+			cause: actors.ErrGoexit, panic: true,
+		},
+		"panic of nil": {role: role[int]{handle: func(context.Context, int) error { panic(nil) }}, panic: true}, //nolint:govet // that is the case
+	} {
+		t.Run(name, func(t *testing.T) {
+			life := c.life
+			if life == nil {
+				life = played(c.role)
+			}
+			a := actors.New(actors.Options{}, life)
+			require.NoError(t, a.Ref().TryTell(1))
+			require.NoError(t, a.Ref().TryTell(2))
+			for crashes := 1; crashes <= 2; crashes++ {
+				err := a.Serve(context.Background())
+				require.Error(t, err)
+				require.NotEmpty(t, err.Error())
+				if c.cause != nil {
+					require.ErrorIs(t, err, c.cause)
+				}
+				var p *actors.PanicError
+				require.Equal(t, c.panic, errors.As(err, &p))
+				if c.panic {
+					require.Contains(t, string(p.Stack), "goroutine ")
+				}
+				status := a.Inspect()
+				require.EqualValues(t, crashes, status.Crashes)
+				require.EqualValues(t, crashes, status.Lives)
+				require.Equal(t, actors.Down, status.State)
+				require.Equal(t, err.Error(), status.LastErr)
+				require.False(t, status.LastErrAt.IsZero())
+			}
+		})
+	}
+}
+
+// namedRole is a behavior whose String names the actor.
+type namedRole struct {
+	role[int]
+	name func() string
+}
+
+func (n namedRole) String() string { return n.name() }
+
+// TestStopAtEveryEnd: Stop follows a life however it ended, with a context that is still good while the life's is not.
+func TestStopAtEveryEnd(t *testing.T) {
+	boom := errors.New("boom")
+	for name, r := range map[string]role[int]{
+		"error from Start": {start: func(context.Context, actors.Ref[int]) error { return boom }},
+		"panic in Start":   {start: func(context.Context, actors.Ref[int]) error { panic(boom) }},
+		"error":            {handle: func(context.Context, int) error { return boom }},
+		"panic":            {handle: func(context.Context, int) error { panic(boom) }},
+		"Goexit":           {handle: func(context.Context, int) error { runtime.Goexit(); return nil }},
+	} {
+		t.Run(name, func(t *testing.T) {
+			stops := 0
+			var lifeEnds <-chan struct{}
+			start := r.start
+			r.start = func(ctx context.Context, self actors.Ref[int]) error {
+				lifeEnds = ctx.Done()
+				if start != nil {
+					return start(ctx, self)
+				}
+				return nil
+			}
+			r.stop = func(ctx context.Context) error {
+				stops++
+				require.NoError(t, ctx.Err())
+				<-lifeEnds
+				return nil
+			}
+			a := actors.New(actors.Options{}, played(r))
+			require.NoError(t, a.Ref().TryTell(1))
+			require.Error(t, a.Serve(context.Background()))
+			require.Equal(t, 1, stops)
+		})
+	}
+}
+
+// TestStopThatFails counts as a crash, and hides no other cause.
+func TestStopThatFails(t *testing.T) {
+	boom, worse := errors.New("boom"), errors.New("worse")
+	for name, stop := range map[string]func(context.Context) error{
+		"error":  func(context.Context) error { return worse },
+		"panic":  func(context.Context) error { panic(worse) },
+		"Goexit": func(context.Context) error { defer func() { _ = recover() }(); runtime.Goexit(); return nil },
+	} {
+		t.Run(name, func(t *testing.T) {
+			cause := worse
+			if name == "Goexit" {
+				cause = actors.ErrGoexit
+			}
+			a := actors.New(actors.Options{}, played(role[int]{
+				handle: func(context.Context, int) error { return boom },
+				stop:   stop,
+			}))
+			require.NoError(t, a.Ref().TryTell(1))
+			err := a.Serve(context.Background())
+			require.ErrorIs(t, err, boom)
+			require.ErrorIs(t, err, cause)
+
+			ctx, cancel := context.WithCancel(context.Background())
+			cancelled := actors.New(actors.Options{}, played(role[int]{
+				start: func(context.Context, actors.Ref[int]) error { cancel(); return nil },
+				stop:  stop,
+			}))
+			require.ErrorIs(t, cancelled.Serve(ctx), cause)
+			require.EqualValues(t, 1, cancelled.Inspect().Crashes)
+			require.Equal(t, actors.Stopped, cancelled.Inspect().State)
+		})
+	}
+}
+
+// TestKeptReply: what a life keeps to answer later is answered when its life ends, with the cause; what it detached or
+// answered is not touched.
+func TestKeptReply(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		boom := errors.New("boom")
+		var outlives actors.Reply[int]
+		a := handling(actors.Options{Name: "keeper"}, func(_ context.Context, q question) error {
+			switch q.n {
+			case 1: // kept, and forgotten
+			case 2:
+				outlives = q.reply.Detach()
+			case 3:
+				return boom
+			}
+			return nil
+		})
+		perform(t, a)
+		errs := make([]error, 4)
+		answers := make([]int, 4)
+		var group sync.WaitGroup
+		for n := 1; n <= 3; n++ {
+			group.Go(func() { answers[n], errs[n] = ask(t.Context(), a.Ref(), n) })
+			synctest.Wait()
+		}
+		require.True(t, outlives.Send(22), "a detached request waits for its holder")
+		group.Wait()
+		require.NoError(t, errs[2])
+		require.Equal(t, 22, answers[2])
+		for _, err := range []error{errs[1], errs[3]} {
+			var crashed *actors.CrashedError
+			require.ErrorIs(t, err, actors.ErrCrashed)
+			require.ErrorIs(t, err, boom)
+			require.ErrorAs(t, err, &crashed)
+			require.Equal(t, "keeper", crashed.Actor)
+			require.ErrorContains(t, err, "keeper")
+			require.ErrorContains(t, err, "boom")
+		}
+	})
+}
+
+// TestKeptReplyAtAnOrderedStop is answered ErrCrashed, too: the request was taken, its effect is unknown. Stop may
+// answer it before.
+func TestKeptReplyAtAnOrderedStop(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var kept []question
+		a := actors.New(actors.Options{}, played(role[question]{
+			handle: func(_ context.Context, q question) error { kept = append(kept, q); return nil },
+			stop:   func(context.Context) error { kept[0].reply.Send(10); return nil },
+		}))
+		s := perform(t, a)
+		var group sync.WaitGroup
+		var answer int
+		var first, second error
+		group.Go(func() { answer, first = ask(t.Context(), a.Ref(), 1) })
+		synctest.Wait()
+		group.Go(func() { _, second = ask(t.Context(), a.Ref(), 2) })
+		synctest.Wait()
+		s.close()
+		group.Wait()
+		require.NoError(t, first)
+		require.Equal(t, 10, answer)
+		require.ErrorIs(t, second, actors.ErrCrashed)
+		require.NotErrorIs(t, second, actors.ErrStopped)
+	})
+}
+
+// TestMailboxSurvivesACrash: the message in hand is not handled again, all others are, by a life with fresh state.
+func TestMailboxSurvivesACrash(t *testing.T) {
+	type counted struct{ life, n int }
+	lives := 0
+	handled := make(chan counted, 10)
+	a := actors.New(actors.Options{}, func() actors.Behavior[int] {
+		lives++
+		life := lives
+		return role[int]{handle: func(_ context.Context, n int) error {
+			handled <- counted{life, n}
+			if n == 2 {
+				panic("in hand")
+			}
+			return nil
+		}}
+	})
+	for n := range 5 {
+		require.NoError(t, a.Ref().Tell(t.Context(), n))
+	}
+	s := perform(t, a)
+	for _, want := range []counted{{1, 0}, {1, 1}, {1, 2}, {2, 3}, {2, 4}} {
+		require.Equal(t, want, <-handled)
+	}
+	s.close()
+	require.Len(t, s.ends, 2)
+	require.ErrorIs(t, s.ends[1], context.Canceled)
+}
+
+// TestCrashIsLogged: once, with the actor, the cause and the place.
+func TestCrashIsLogged(t *testing.T) {
+	var out strings.Builder
+	logger := zerolog.New(&out)
+	a := handling(actors.Options{Name: "chatty", Logger: &logger}, func(_ context.Context, n int) error {
+		if n == 1 {
+			return errors.New("just an error")
+		}
+		panic("all over")
+	})
+	require.NoError(t, a.Ref().TryTell(1))
+	require.NoError(t, a.Ref().TryTell(2))
+	require.Error(t, a.Serve(context.Background()))
+	require.NotContains(t, out.String(), `"stack"`)
+	require.Error(t, a.Serve(context.Background()))
+	lines := strings.Split(strings.TrimSpace(out.String()), "\n")
+	require.Len(t, lines, 2)
+	for _, part := range []string{`"level":"error"`, `"actor":"chatty"`, `"life":2`, "all over", "crash_test.go"} {
+		require.Contains(t, lines[1], part)
+	}
+}
+
+// TestDoneForGood: a handler ends its actor with suture's sentinel, which is no crash unless it was thrown.
+func TestDoneForGood(t *testing.T) {
+	for name, c := range map[string]struct {
+		handle  func(context.Context, question) error
+		crashes int
+	}{
+		"returned": {func(context.Context, question) error { return suture.ErrDoNotRestart }, 0},
+		"tree":     {func(context.Context, question) error { return suture.ErrTerminateSupervisorTree }, 0},
+		"thrown":   {func(context.Context, question) error { panic(suture.ErrDoNotRestart) }, 1},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				a := handling(actors.Options{}, c.handle)
+				var group sync.WaitGroup
+				var inHand, waiting error
+				group.Go(func() { _, inHand = ask(t.Context(), a.Ref(), 1) })
+				synctest.Wait()
+				group.Go(func() { _, waiting = ask(t.Context(), a.Ref(), 2) })
+				synctest.Wait()
+				err := a.Serve(context.Background())
+				require.True(t, errors.Is(err, suture.ErrDoNotRestart) || errors.Is(err, suture.ErrTerminateSupervisorTree))
+				group.Wait()
+				require.ErrorIs(t, inHand, actors.ErrCrashed)
+				require.ErrorIs(t, waiting, actors.ErrStopped)
+				require.EqualValues(t, c.crashes, a.Inspect().Crashes)
+				require.Equal(t, actors.Stopped, a.Inspect().State)
+			})
+		})
+	}
+}
