@@ -1,0 +1,76 @@
+package backend
+
+import (
+	"errors"
+	"io"
+	"syscall"
+)
+
+// tap sits between pgx and the connection, above TLS. It notes what the server's answers say about the session, and
+// keeps new statements out of reach of old cancel requests. pgx reads with it from one goroutine at a time, and may
+// write from another.
+type tap struct {
+	link    *link
+	r       io.Reader
+	w       io.Writer
+	scanner scanner
+}
+
+// Read passes on what the server says.
+func (t *tap) Read(p []byte) (int, error) {
+	n, err := t.r.Read(p)
+	if n > 0 {
+		seen := t.scanner.scan(p[:n])
+		if seen.changes != 0 {
+			t.link.changes.Or(uint32(seen.changes))
+		}
+		if seen.ready {
+			t.link.idle.Store(true)
+		}
+	}
+	if err != nil {
+		t.noteEnd(err)
+	}
+	return n, err
+}
+
+// Write sends what pgx says. Whole messages come here.
+func (t *tap) Write(p []byte) (int, error) {
+	begins := beginsStatement(p)
+	if begins {
+		if err := t.link.gate(); err != nil {
+			return 0, err
+		}
+		t.link.idle.Store(false)
+	}
+	n, err := t.w.Write(p)
+	if err != nil {
+		t.noteEnd(err)
+	}
+	// The context may have ended after pgx looked at it: what found the connection idle then left the rest to us.
+	if begins && t.link.over.Load() {
+		t.link.beginCancel(t.link.pg)
+	}
+	return n, err
+}
+
+// noteEnd notes that the other end is gone, so that nobody tries to cancel anything there.
+func (t *tap) noteEnd(err error) {
+	if errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) ||
+		errors.Is(err, syscall.ECONNRESET) || errors.Is(err, syscall.EPIPE) {
+		t.link.gone.Store(true)
+	}
+}
+
+// beginsStatement tells whether the server will answer the messages in p: all do but Terminate and the data of COPY.
+func beginsStatement(p []byte) bool {
+	if len(p) == 0 {
+		return false
+	}
+	switch p[0] {
+	case 'X', 'd', 'c', 'f':
+		return false
+	default:
+		return true
+	}
+}
