@@ -1,0 +1,263 @@
+package retry
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"runtime/debug"
+	"strings"
+	"sync/atomic"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgconn"
+	"github.com/rs/zerolog"
+
+	"github.com/seed-4ff2b7b9/supervised/internal/backend"
+)
+
+// dialer opens connections for orders, each in the goroutine that asks. What it learns it keeps over crashes of the
+// actor.
+type dialer struct {
+	cfg     Config
+	entries []entry
+	hosts   []host
+	book    *book
+	budget  *budget
+	redact  redactor
+}
+
+func newDialer(cfg Config) *dialer {
+	entries := entriesOf(&cfg.ConnConfig.Config)
+	return &dialer{
+		cfg: cfg, entries: entries, hosts: hostsOf(entries),
+		book: newBook(), budget: newBudget(), redact: newRedactor(cfg.ConnConfig),
+	}
+}
+
+// errYielded is why a dial is cancelled that has to make room for a newer one.
+var errYielded = errors.New("gave way to a newer dial")
+
+// errUnfit stands for pgx's NotPreferredError, which would make pgx dial a second time.
+var errUnfit = errors.New("not the kind of server that target_session_attrs prefers")
+
+// dial leads one order along the ways to the server until one lets it log in. begun is told when an attempt begins, and
+// whether it goes the preferred way.
+func (d *dialer) dial(ctx context.Context, given circumstances, begun func(preferred bool)) (*backend.Conn, *failure) {
+	begun(true)
+	candidates, lost := d.resolve(ctx)
+	t := newTour(d.book, candidates, given, time.Now())
+	for ctx.Err() == nil && len(candidates) > 0 {
+		now := time.Now()
+		c, preferred, ok := t.next(now, func(p place) bool { return d.budget.spent(p.address, now) < detourBudget })
+		if !ok {
+			break
+		}
+		begun(preferred)
+		conn, s := d.attempt(ctx, c, given.outage)
+		if conn != nil {
+			return conn, nil
+		}
+		t.note(s)
+	}
+	if c, ok := t.fallback(); ok && ctx.Err() == nil {
+		begun(false)
+		conn, s := d.attempt(ctx, c, true)
+		if conn != nil {
+			return conn, nil
+		}
+		t.note(s)
+	}
+	return nil, d.outcome(ctx, t, lost)
+}
+
+// outcome makes one failure of all that a tour met.
+func (d *dialer) outcome(ctx context.Context, t *tour, lost []unresolved) *failure {
+	shown, parts := t.shown(), t.failures()
+	for _, u := range lost {
+		shown[u.host] = Transient
+		parts = append(parts, d.redact.failure(u.err))
+	}
+	if len(parts) == 0 {
+		return d.redact.failure(context.Cause(ctx)) // cancelled before the first attempt
+	}
+	return summary(d.book.judge(d.hosts, shown), parts)
+}
+
+// resolve looks the names up within the connect time-out.
+func (d *dialer) resolve(ctx context.Context) ([]candidate, []unresolved) {
+	ctx, cancel := d.bounded(ctx)
+	defer cancel()
+	return resolve(ctx, d.entries, d.lookup)
+}
+
+// attempt tries one way, again and at once without a parameter that the server does not take.
+func (d *dialer) attempt(ctx context.Context, c candidate, anyKind bool) (*backend.Conn, stage) {
+	for {
+		began, cfg := time.Now(), d.configFor(c, anyKind)
+		conn, connected, err := d.open(ctx, cfg)
+		if err == nil {
+			now := time.Now()
+			d.book.loggedIn(c.way, now.Sub(began), now)
+			d.budget.clear()
+			return conn, stage{}
+		}
+		if !d.drop(cfg, err) {
+			return nil, d.conclude(c, connected, err)
+		}
+	}
+}
+
+// open makes one attempt: one call of DialFunc. It reports whether somebody is there: the call brought a socket, and
+// nobody left us waiting.
+func (d *dialer) open(ctx context.Context, cfg *pgx.ConnConfig) (conn *backend.Conn, connected bool, err error) {
+	ctx, cancel := d.bounded(ctx)
+	defer cancel()
+	var answered atomic.Bool
+	dial := func(ctx context.Context, network, address string) (net.Conn, error) {
+		d.budget.spend(address, time.Now())
+		socket, err := d.cfg.Dial(ctx, network, address)
+		answered.Store(err == nil)
+		return socket, err
+	}
+	conn, err = backend.Open(ctx, cfg, backend.Options{Dial: dial, CancelDial: d.cfg.CancelDial})
+	if err == nil {
+		return conn, true, nil
+	}
+	var broken *backend.PanicError
+	if errors.As(err, &broken) {
+		return nil, answered.Load(), d.panicked(broken.Value, broken.Stack)
+	}
+	var server *pgconn.PgError
+	if ctx.Err() != nil && !errors.As(err, &server) {
+		return nil, false, d.silence(ctx)
+	}
+	return nil, answered.Load(), err
+}
+
+// silence says that an attempt took too long.
+func (d *dialer) silence(ctx context.Context) error {
+	switch cause := context.Cause(ctx); {
+	case errors.Is(cause, errYielded):
+		return fmt.Errorf("no log-in within %v: %w", d.book.patience(), cause)
+	case errors.Is(cause, context.DeadlineExceeded):
+		return fmt.Errorf("no log-in within %v", d.cfg.ConnectTimeout)
+	default:
+		return cause
+	}
+}
+
+// conclude turns the error of one attempt into a stage of the tour.
+func (d *dialer) conclude(c candidate, connected bool, err error) stage {
+	f := d.redact.failure(err)
+	if f.class == Unsupported { // and it cannot be left out
+		f.class = Refused
+	}
+	if from := fmt.Sprintf("%s (%s): ", c.address, c.name); !strings.HasPrefix(f.text, from) { // pgx begins so
+		f.text = from + f.text
+	}
+	s := stage{candidate: c, err: f, reach: unreached}
+	letIn := new(insideError)
+	switch {
+	case errors.Is(err, errUnfit):
+		s.reach = unfit
+	case errors.As(err, &letIn):
+		s.reach = spoke
+	case refusesTLS(err), f.server != nil && f.server.Code == codeInvalidAuthorization:
+		s.reach = declined
+	case f.server != nil, f.class == Refused:
+		s.reach = spoke
+	case connected:
+		s.reach = cut
+	}
+	return s
+}
+
+// drop leaves an optional parameter out of all later attempts, if that is what the server asks for.
+func (d *dialer) drop(cfg *pgx.ConnConfig, err error) bool {
+	var server *pgconn.PgError
+	if Classify(err) != Unsupported || !errors.As(err, &server) {
+		return false
+	}
+	name := optionalParameter(server)
+	if _, sent := cfg.RuntimeParams[name]; !sent {
+		return false
+	}
+	if d.book.drop(name) {
+		d.log(zerolog.WarnLevel).Str("parameter", name).Str("cause", d.redact.clean(server.Error())).
+			Msg("the server does not take a start-up parameter: going on without it")
+	}
+	return true
+}
+
+// configFor leads pgx one way only, so that one attempt is one call of DialFunc. Unless any kind of server will do, one
+// that is not of the preferred kind fails the attempt without pgx dialling again.
+func (d *dialer) configFor(c candidate, anyKind bool) *pgx.ConnConfig {
+	cfg := d.cfg.ConnConfig.Copy()
+	cfg.Host, cfg.Port, cfg.TLSConfig, cfg.Fallbacks = c.name, c.port, c.tls, nil
+	cfg.ConnectTimeout = 0 // the context's deadline is the bound
+	cfg.LookupFunc = func(context.Context, string) ([]string, error) { return []string{c.address}, nil }
+	for _, name := range d.book.without() {
+		delete(cfg.RuntimeParams, name)
+	}
+	if validate := cfg.ValidateConnect; validate != nil {
+		cfg.ValidateConnect = func(ctx context.Context, conn *pgconn.PgConn) error {
+			err := validate(ctx, conn)
+			if other := new(pgconn.NotPreferredError); errors.As(err, &other) {
+				if err = errUnfit; anyKind {
+					return nil
+				}
+			}
+			return inside(err)
+		}
+	}
+	if greet := cfg.AfterConnect; greet != nil {
+		cfg.AfterConnect = func(ctx context.Context, conn *pgconn.PgConn) error { return inside(greet(ctx, conn)) }
+	}
+	return cfg
+}
+
+// insideError is an error of a hook that pgx runs when the server has let us in.
+type insideError struct{ error }
+
+func (e *insideError) Unwrap() error { return e.error }
+
+func inside(err error) error {
+	if err == nil {
+		return nil
+	}
+	return &insideError{err}
+}
+
+// bounded applies the connect time-out.
+func (d *dialer) bounded(ctx context.Context) (context.Context, context.CancelFunc) {
+	if d.cfg.ConnectTimeout == 0 {
+		return context.WithCancel(ctx)
+	}
+	return context.WithTimeout(ctx, d.cfg.ConnectTimeout)
+}
+
+// lookup resolves a name. A panic fails this attempt only.
+func (d *dialer) lookup(ctx context.Context, name string) (addresses []string, err error) {
+	defer func() {
+		if v := recover(); v != nil {
+			err = d.panicked(v, debug.Stack())
+		}
+	}()
+	return d.cfg.Lookup(ctx, name)
+}
+
+// panicked reports a panic of foreign code and makes an error of it.
+func (d *dialer) panicked(value any, stack []byte) error {
+	text := d.redact.clean(fmt.Sprintf("panic while connecting: %v", value))
+	d.log(zerolog.ErrorLevel).Str("stack", string(stack)).Msg(text)
+	return errors.New(text)
+}
+
+// log begins a line about the target.
+func (d *dialer) log(level zerolog.Level) *zerolog.Event {
+	t := d.cfg.Target
+	return d.cfg.Logger.WithLevel(level).
+		Str("host", t.Host).Uint16("port", t.Port).Str("database", t.Database).Str("user", t.User)
+}
