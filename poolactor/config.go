@@ -1,0 +1,272 @@
+package poolactor
+
+import (
+	"errors"
+	"fmt"
+	"maps"
+	"net"
+	"strconv"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgconn"
+	"github.com/rs/zerolog"
+
+	"github.com/seed-4ff2b7b9/supervised/messages"
+)
+
+// Config says how a pool behaves. The zero value of every field but ConnConfig means its default; for durations and
+// counts a negative value means off (none, never, unlimited), where the field allows that.
+type Config struct {
+	// ConnConfig says which server to connect to and as whom. It must come from ParseConfig or pgx.ParseConfig. The
+	// pool copies it; its DialFunc, LookupFunc and context watcher are replaced by the pool's own.
+	ConnConfig *pgx.ConnConfig
+
+	// MinSize is how many connections the pool keeps open, also when nobody calls. Default 0.
+	MinSize int
+	// MaxSize is how many connections the pool has at most, those being opened and closed included. Default 20; at
+	// least 1. The bounds that README promises for outages need 3.
+	MaxSize int
+	// MinIdle is how many connections the pool tries to keep unused, within MaxSize. Default 0.
+	MinIdle int
+
+	// ConnectTimeout bounds one attempt to open a connection, log-in included. Default 10 s; cannot be off.
+	ConnectTimeout time.Duration
+	// StatementTimeout is sent to the server as the start-up parameter statement_timeout, in whole milliseconds.
+	// 0 and off: the server's own setting rules. A session that changes it with SET is reset before reuse; a change
+	// by set_config() is not seen.
+	StatementTimeout time.Duration
+	// AcquireTimeout bounds the wait of calls whose context has no deadline. Default off.
+	AcquireTimeout time.Duration
+	// DrainTimeout is how long Close waits for leases to come back before it revokes them. Default 10 s.
+	DrainTimeout time.Duration
+
+	// MaxLifetime is the age at which a connection is replaced. Default 1 h.
+	MaxLifetime time.Duration
+	// MaxLifetimeJitter takes up to this much off MaxLifetime, at random for each connection, so that connections
+	// opened together do not leave together. Default a tenth of MaxLifetime.
+	MaxLifetimeJitter time.Duration
+	// MaxIdleTime closes connections above MinSize and MinIdle that nobody used for this long. Default 30 min.
+	MaxIdleTime time.Duration
+
+	// ClientCheckInterval is sent as the start-up parameter client_connection_check_interval (PostgreSQL 14 and
+	// later), so that the server notices during a statement that its client is gone. Default 2 s.
+	ClientCheckInterval time.Duration
+	// KeepaliveIdle is sent as the start-up parameter tcp_keepalives_idle, in whole seconds, together with an interval
+	// of a third of it and three probes, so that the backend of a client that vanished does not stay. Default 30 s.
+	KeepaliveIdle time.Duration
+
+	Retry       RetryConfig
+	Health      HealthConfig
+	Supervision SupervisionConfig
+
+	// RecordStacks keeps the stack of every Acquire, for Holders and for the report of a forgotten lease. It costs
+	// 0.3 to 0.8 microseconds per acquire. Default false.
+	RecordStacks bool
+
+	// Logger receives one line per event. nil is silent.
+	Logger *zerolog.Logger
+
+	// DialFunc opens every socket for a connection, CancelDialFunc every socket for a cancel request, LookupFunc
+	// resolves every name. nil: a net.Dialer with keepalive, DialFunc, the system's resolver. They run in goroutines
+	// of the pool; a panic in one of them fails that attempt only.
+	DialFunc       pgconn.DialFunc
+	CancelDialFunc pgconn.DialFunc
+	LookupFunc     pgconn.LookupFunc
+}
+
+// RetryConfig says how connections are opened while the server does not let anybody in.
+type RetryConfig struct {
+	// Initial is the wait after the first failed attempt; each further wait is twice as long, up to Max.
+	// Default 500 ms (0.1 s to 10 s) and 30 s (at most 60 s).
+	Initial, Max time.Duration
+	// Jitter is the fraction by which each wait is shortened at most, at random. Default 0.2.
+	Jitter float64
+	// MaxRetries is how many scheduled attempts a call without a deadline sees fail after the first, before it gives
+	// up. Default 5; off: it gives up at the first.
+	MaxRetries int
+	// MaxDials is how many connections are opened at the same time. Default 4; at least 1, and at least 3 for the
+	// bounds that README promises.
+	MaxDials int
+	// FailFast makes calls with a deadline give up as early as those without one.
+	FailFast bool
+}
+
+// HealthConfig says how dead connections are found.
+type HealthConfig struct {
+	// Interval is the time between two rounds of checks of unused connections. Default 0.5 s.
+	Interval time.Duration
+	// Timeout is how long an acquire waits for the check of one connection before it tries another; it grows to four
+	// times the last good round trip. Default 1 s; cannot be off.
+	Timeout time.Duration
+	// OnAcquire says what a connection must show before it is handed out. Default CheckIdle.
+	OnAcquire CheckPolicy
+}
+
+// CheckPolicy says what a connection must show before it is handed out.
+type CheckPolicy uint8
+
+// The policies. Whatever the policy, a connection is verified with SELECT 1 after signs that the server is gone.
+const (
+	// CheckIdle asks for nothing if the server answered on the connection within the last millisecond, for a look at
+	// the socket (no round trip) within the last second, and for an answer to SELECT 1 after that.
+	CheckIdle CheckPolicy = iota
+	// CheckAlways asks for an answer to SELECT 1 every time.
+	CheckAlways
+	// CheckNever asks for nothing.
+	CheckNever
+)
+
+// ParseConfig reads a connection string: a postgres:// URL or keywords and values, completed by the PG* variables, the
+// password file and the service file as pgx does it. Everything else in the result has its default.
+func ParseConfig(dsn string) (Config, error) {
+	cc, err := pgx.ParseConfig(dsn)
+	if err != nil {
+		return Config{}, fmt.Errorf("poolactor: connection string: %w", withoutDSN(err))
+	}
+	return Config{ConnConfig: cc}, nil
+}
+
+// withoutDSN keeps the reason of a parse error and drops the connection string that pgx quotes with it.
+func withoutDSN(err error) error {
+	var pe *pgconn.ParseConfigError
+	if !errors.As(err, &pe) {
+		return err
+	}
+	if cause := errors.Unwrap(pe); cause != nil {
+		var number *strconv.NumError
+		if errors.As(cause, &number) {
+			return fmt.Errorf("a number is malformed: %w", number.Err)
+		}
+	}
+	return errors.New("it is not a valid postgres:// URL or keyword string, or one of its settings has a value that is not allowed")
+}
+
+// The defaults, which config.yml repeats for the daemon.
+const (
+	defaultMaxSize        = 20
+	defaultConnectTimeout = 10 * time.Second
+	defaultDrainTimeout   = 10 * time.Second
+	defaultMaxLifetime    = time.Hour
+	defaultMaxIdleTime    = 30 * time.Minute
+	defaultClientCheck    = 2 * time.Second
+	defaultKeepaliveIdle  = 30 * time.Second
+	defaultInitial        = 500 * time.Millisecond
+	defaultMaxBackoff     = 30 * time.Second
+	defaultMaxRetries     = 5
+	defaultMaxDials       = 4
+	defaultInterval       = 500 * time.Millisecond
+	defaultHealthTimeout  = time.Second
+	defaultJitter         = 0.2
+)
+
+// withDefaults returns the configuration with every default filled in and off written as zero, or what is wrong
+// with it.
+func (c Config) withDefaults() (Config, error) {
+	if c.ConnConfig == nil {
+		return c, errors.New("poolactor: Config.ConnConfig is missing: use ParseConfig")
+	}
+	c.ConnConfig = c.ConnConfig.Copy()
+	fill(&c.MaxSize, defaultMaxSize)
+	fill(&c.ConnectTimeout, defaultConnectTimeout)
+	fill(&c.DrainTimeout, defaultDrainTimeout)
+	fill(&c.MaxLifetime, defaultMaxLifetime)
+	fill(&c.MaxLifetimeJitter, max(c.MaxLifetime/10, 0))
+	fill(&c.MaxIdleTime, defaultMaxIdleTime)
+	fill(&c.ClientCheckInterval, defaultClientCheck)
+	fill(&c.KeepaliveIdle, defaultKeepaliveIdle)
+	fill(&c.Retry.Initial, defaultInitial)
+	fill(&c.Retry.Max, max(defaultMaxBackoff, c.Retry.Initial))
+	fill(&c.Retry.MaxRetries, defaultMaxRetries)
+	fill(&c.Retry.MaxDials, defaultMaxDials)
+	fill(&c.Retry.Jitter, defaultJitter)
+	fill(&c.Health.Interval, defaultInterval)
+	fill(&c.Health.Timeout, defaultHealthTimeout)
+	if err := c.check(); err != nil {
+		return c, fmt.Errorf("poolactor: %w", err)
+	}
+	for _, off := range []*time.Duration{
+		&c.StatementTimeout, &c.AcquireTimeout, &c.DrainTimeout, &c.MaxLifetime, &c.MaxLifetimeJitter, &c.MaxIdleTime,
+		&c.ClientCheckInterval, &c.KeepaliveIdle, &c.Health.Interval,
+	} {
+		*off = max(*off, 0)
+	}
+	c.MinSize, c.MinIdle, c.Retry.MaxRetries = max(c.MinSize, 0), max(c.MinIdle, 0), max(c.Retry.MaxRetries, 0)
+	c.Retry.Jitter = max(c.Retry.Jitter, 0)
+	return c, nil
+}
+
+func fill[T comparable](field *T, value T) {
+	var zero T
+	if *field == zero {
+		*field = value
+	}
+}
+
+// check says which field is out of its range.
+func (c Config) check() error {
+	switch {
+	case c.MaxSize < 1:
+		return fmt.Errorf("MaxSize is %d: at least 1", c.MaxSize)
+	case c.MaxSize > maxSlots:
+		return fmt.Errorf("MaxSize is %d: at most %d", c.MaxSize, maxSlots)
+	case c.MinSize > c.MaxSize:
+		return fmt.Errorf("MinSize %d is larger than MaxSize %d", c.MinSize, c.MaxSize)
+	case c.MinIdle > c.MaxSize:
+		return fmt.Errorf("MinIdle %d is larger than MaxSize %d", c.MinIdle, c.MaxSize)
+	case c.ConnectTimeout < 0:
+		return errors.New("ConnectTimeout cannot be off")
+	case c.Health.Timeout < 0:
+		return errors.New("Health.Timeout cannot be off")
+	case c.Health.OnAcquire > CheckNever:
+		return fmt.Errorf("Health.OnAcquire is %d: CheckIdle, CheckAlways or CheckNever", c.Health.OnAcquire)
+	case c.Retry.Initial < 100*time.Millisecond || c.Retry.Initial > 10*time.Second:
+		return fmt.Errorf("Retry.Initial is %v: 100ms to 10s", c.Retry.Initial)
+	case c.Retry.Max < c.Retry.Initial || c.Retry.Max > time.Minute:
+		return fmt.Errorf("Retry.Max is %v: from Retry.Initial to 1m", c.Retry.Max)
+	case c.Retry.MaxDials < 1:
+		return fmt.Errorf("Retry.MaxDials is %d: at least 1", c.Retry.MaxDials)
+	case c.Retry.Jitter > 1:
+		return fmt.Errorf("Retry.Jitter is %v: at most 1", c.Retry.Jitter)
+	default:
+		return nil
+	}
+}
+
+// connConfig is what every dial starts from: the user's, with the start-up parameters that the pool adds. A parameter
+// that the user set stays as it is.
+func (c Config) connConfig() *pgx.ConnConfig {
+	cc := c.ConnConfig.Copy()
+	params := map[string]string{}
+	if ms := c.StatementTimeout.Milliseconds(); ms > 0 {
+		params["statement_timeout"] = strconv.FormatInt(ms, 10)
+	}
+	if ms := c.ClientCheckInterval.Milliseconds(); ms > 0 {
+		params["client_connection_check_interval"] = strconv.FormatInt(ms, 10)
+	}
+	if s := int64(c.KeepaliveIdle / time.Second); s > 0 && !isSocketPath(cc.Host) {
+		params["tcp_keepalives_idle"] = strconv.FormatInt(s, 10)
+		params["tcp_keepalives_interval"] = strconv.FormatInt(max(s/3, 1), 10)
+		params["tcp_keepalives_count"] = "3"
+	}
+	maps.Copy(params, cc.RuntimeParams)
+	cc.RuntimeParams = params
+	return cc
+}
+
+func isSocketPath(host string) bool { return host != "" && (host[0] == '/' || host[0] == '@') }
+
+// target names the server, without secrets.
+func (c Config) target() messages.Target {
+	cc := c.ConnConfig
+	return messages.Target{Host: cc.Host, Port: cc.Port, Database: cc.Database, User: cc.User}
+}
+
+// address writes a target for people: user@host:port/database.
+func address(t messages.Target) string {
+	host := t.Host
+	if !isSocketPath(host) {
+		host = net.JoinHostPort(host, strconv.Itoa(int(t.Port)))
+	}
+	return fmt.Sprintf("%s@%s/%s", t.User, host, t.Database)
+}

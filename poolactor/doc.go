@@ -1,0 +1,37 @@
+// Package poolactor is a PostgreSQL connection pool in which one supervised actor owns every connection.
+//
+//	cfg, err := poolactor.ParseConfig(os.Getenv("DATABASE_URL"))
+//	pool, err := poolactor.Open(ctx, cfg)
+//
+// A caller leases a connection, uses it and releases it:
+//
+//	lease, err := pool.Acquire(ctx)
+//	if err != nil {
+//		return err
+//	}
+//	defer lease.Release()
+//	rows, err := lease.Query(ctx, "select ...")
+//
+// or lets the pool do that around one statement (Exec, Query, QueryRow, SendBatch, CopyFrom), one function (With) or
+// one transaction (WithTx). Other actors lease by message, through Ref.
+//
+// # An outage is latency
+//
+// While the server is down, calls wait: those with a deadline until it, those without until the retry schedule is
+// exhausted (15.5 seconds with the defaults). A call fails from a fault of the server only if it held a lease on a
+// backend that died, or got one within two milliseconds after. One actor dials, however many callers wait, and the end
+// of the outage is found within 100 milliseconds or so by a log-in that is tried every 75.
+//
+// # How it works
+//
+// Every connection has a slot, and every slot a word that says who may use it; words change by compare-and-swap only.
+// Channel messages between callers and the actor are hints: one may be lost, late or doubled, because whoever receives
+// it believes the word. So a release reaches the next caller without a turn of the actor, and the actor may crash
+// between any two steps: its next life reads the words. See ARCHITECTURE.md for the whole way of a lease.
+//
+// # What it cannot see
+//
+// A session whose settings were changed with SET is reset before its next lease: the SET is seen on the wire. A change
+// by the function set_config() is not. Lease.Raw, Tx.Conn, Rows.Conn and Tx.LargeObjects
+// hand out the raw connection, which no fence protects.
+package poolactor

@@ -1,0 +1,118 @@
+package poolactor
+
+import (
+	"errors"
+	"fmt"
+	"runtime/debug"
+	"strings"
+	"time"
+
+	"github.com/seed-4ff2b7b9/supervised/actors"
+	"github.com/seed-4ff2b7b9/supervised/messages"
+)
+
+// The errors that a caller can match with errors.Is.
+var (
+	// ErrClosed: the pool was closed, by Shutdown or Close.
+	ErrClosed = errors.New("poolactor: the pool is closed")
+	// ErrReleased: the lease was released before.
+	ErrReleased = errors.New("poolactor: the lease was released")
+	// ErrRevoked: the pool took the lease away and closed its connection.
+	ErrRevoked = errors.New("poolactor: the lease was revoked and its connection closed")
+	// ErrBusy: another statement, or unread rows, are using the lease. A lease serves one statement at a time; close
+	// the rows or the batch first, or acquire a second lease.
+	ErrBusy = errors.New("poolactor: the lease is busy with another statement or with rows that were not closed")
+	// ErrStopped: the pool's actors gave up; the wrapped cause says which and why.
+	ErrStopped = errors.New("poolactor: the pool has stopped")
+	// ErrOutcomeUnknown: the connection was lost after a COMMIT was sent and before its answer came, so it is not known
+	// whether the transaction is in the database.
+	ErrOutcomeUnknown = errors.New("poolactor: the outcome of the commit is unknown")
+)
+
+// Target names the server that a pool connects to, without secrets.
+type Target = messages.Target
+
+// ExhaustedError says that the wait for a connection ended while every connection was in use.
+type ExhaustedError struct {
+	Waited  time.Duration // how long this call waited
+	Waiting int           // how many other calls wait
+	Holders []Holder      // who holds what, longest first
+	// Self is true if the call was made with the context that With or WithTx handed to a function: the caller holds a
+	// lease itself, and waits for its own.
+	Self bool
+	Err  error // the context's error
+}
+
+// Error says how long the call waited, how many others wait, and who holds connections.
+func (e *ExhaustedError) Error() string {
+	var b strings.Builder
+	fmt.Fprintf(&b, "poolactor: no connection became free within %v", e.Waited.Round(time.Millisecond))
+	fmt.Fprintf(&b, " (%d leased, %d waiting)", len(e.Holders), e.Waiting)
+	if e.Self {
+		b.WriteString("; the caller holds a lease itself: use the one that With or WithTx handed to the function, or raise the pool's size")
+	}
+	for i, h := range e.Holders {
+		if i == 3 {
+			fmt.Fprintf(&b, "; and %d more", len(e.Holders)-i)
+			break
+		}
+		b.WriteString("; ")
+		b.WriteString(h.String())
+	}
+	fmt.Fprintf(&b, ": %v", e.Err)
+	return b.String()
+}
+
+// Unwrap gives the context's error.
+func (e *ExhaustedError) Unwrap() error { return e.Err }
+
+// UnavailableError says that the wait for a connection ended while the server let nobody in.
+type UnavailableError struct {
+	Target   Target
+	Attempts int           // scheduled attempts that failed since the outage began
+	Since    time.Time     // when the first of them failed
+	NextIn   time.Duration // until the next scheduled attempt
+	Refused  bool          // the server refused for good: waiting does not help
+	Err      error         // the last cause; also matches the context's error if that ended the wait
+}
+
+// Error says which server, since when, how often it was tried, when the next attempt is due, and the last cause.
+func (e *UnavailableError) Error() string {
+	what := "is unavailable"
+	if e.Refused {
+		what = "refuses the connection"
+	}
+	attempts := "attempts"
+	if e.Attempts == 1 {
+		attempts = "attempt"
+	}
+	return fmt.Sprintf("poolactor: %s %s since %s (%v ago): %d %s failed, next in %v: %v",
+		address(e.Target), what, e.Since.Format(time.RFC3339), time.Since(e.Since).Round(100*time.Millisecond),
+		e.Attempts, attempts, e.NextIn.Round(10*time.Millisecond), e.Err)
+}
+
+// Unwrap gives the last cause.
+func (e *UnavailableError) Unwrap() error { return e.Err }
+
+// ShutdownError says what was still out when a shutdown ran out of time. Those leases were revoked.
+type ShutdownError struct {
+	Holders []Holder
+	Err     error // the context's error, or what else went wrong
+}
+
+// Error names the holders.
+func (e *ShutdownError) Error() string {
+	var b strings.Builder
+	fmt.Fprintf(&b, "poolactor: shutdown: %v", e.Err)
+	for _, h := range e.Holders {
+		b.WriteString("; revoked: ")
+		b.WriteString(h.String())
+	}
+	return b.String()
+}
+
+// Unwrap gives the cause.
+func (e *ShutdownError) Unwrap() error { return e.Err }
+
+// panicked is the error of a recovered panic, with its stack.
+func panicked(v any) error { return &actors.PanicError{Value: v, Stack: debug.Stack()} }

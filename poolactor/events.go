@@ -1,0 +1,142 @@
+package poolactor
+
+import (
+	"context"
+	"time"
+
+	"github.com/rs/zerolog"
+)
+
+// EventKind says what happened.
+type EventKind string
+
+// The kinds of events, as they stand in the log's field "event".
+const (
+	EventOpened      EventKind = "opened"       // a connection was opened
+	EventClosed      EventKind = "closed"       // a connection was closed
+	EventCheckFailed EventKind = "check_failed" // a connection was found dead or silent; the next one is tried
+	EventDistrusted  EventKind = "distrusted"   // everything must be verified anew before it is handed out
+	EventOutage      EventKind = "outage"       // the server lets nobody in
+	EventRefused     EventKind = "refused"      // it does so for good: wrong password, no such database ...
+	EventRecovered   EventKind = "recovered"    // the outage is over
+	EventRolledBack  EventKind = "rolled_back"  // a lease was released inside a transaction
+	EventForgotten   EventKind = "forgotten"    // a lease was dropped without Release
+	EventActor       EventKind = "actor"        // something about one of the pool's actors: see Actor and What
+)
+
+// Event is one thing that happened to the pool. Fields that do not apply are zero.
+type Event struct {
+	At       time.Time
+	Kind     EventKind
+	Slot     int
+	PID      uint32
+	Label    string
+	Stack    string        // where a forgotten lease was acquired, if that was recorded
+	Took     time.Duration // how long an outage lasted
+	Attempts int           // scheduled attempts that failed in it
+	Actor    string        // the actor's path in the tree
+	What     string        // what the actor did
+	Err      error
+}
+
+// Events returns what happens from now on, until ctx or the pool ends. A reader that is slow loses events, which Stat
+// counts; it never slows the pool.
+func (p *Pool) Events(ctx context.Context) <-chan Event { return p.bus.Subscribe(ctx, eventBuffer) }
+
+const eventBuffer = 256
+
+func (p *Pool) publish(e Event) {
+	e.At = time.Now()
+	p.bus.Publish(e)
+}
+
+// relay passes on what the tree tells about the pool's actors, until it ends. The tree logs these itself.
+func (p *Pool) relay() {
+	for e := range p.tree.Events(context.Background()) {
+		p.bus.Publish(Event{At: e.At, Kind: EventActor, Actor: e.Path, What: e.Kind.String(), Err: e.Err})
+	}
+}
+
+// logEvents writes events to the log in a goroutine of its own, so that a slow writer never slows the pool. The channel
+// it returns closes when the bus was closed and everything is written.
+func (p *Pool) logEvents() <-chan struct{} {
+	written := make(chan struct{})
+	if p.cfg.Logger == nil {
+		close(written)
+		return written
+	}
+	events := p.bus.Subscribe(context.Background(), 4*eventBuffer)
+	go func() {
+		defer close(written)
+		for e := range events {
+			if e.Kind != EventActor {
+				_ = guarded(func() error { e.log(p.cfg.Logger); return nil }) // a writer that panics has told nobody
+			}
+		}
+	}()
+	return written
+}
+
+func (k EventKind) level() zerolog.Level {
+	switch k {
+	case EventForgotten, EventRefused:
+		return zerolog.ErrorLevel
+	case EventCheckFailed, EventDistrusted, EventOutage, EventRolledBack:
+		return zerolog.WarnLevel
+	case EventRecovered:
+		return zerolog.InfoLevel
+	default:
+		return zerolog.DebugLevel
+	}
+}
+
+func (e Event) log(to *zerolog.Logger) {
+	l := to.WithLevel(e.Kind.level()).Time("at", e.At).Str("event", string(e.Kind)).Str("actor", "pool")
+	if e.PID != 0 {
+		l = l.Int("slot", e.Slot).Uint32("pid", e.PID)
+	}
+	if e.Label != "" {
+		l = l.Str("label", e.Label)
+	}
+	if e.Stack != "" {
+		l = l.Str("stack", e.Stack)
+	}
+	if e.Took != 0 {
+		l = l.Dur("took", e.Took).Int("attempts", e.Attempts)
+	}
+	if e.Err != nil {
+		l = l.AnErr("cause", e.Err)
+	}
+	l.Msg(e.Kind.sentence())
+}
+
+func (k EventKind) sentence() string {
+	switch k {
+	case EventOpened:
+		return "connection opened"
+	case EventClosed:
+		return "connection closed"
+	case EventCheckFailed:
+		return "connection failed its check: the next one is tried"
+	case EventDistrusted:
+		return "the server may be gone: every connection is verified before it is handed out"
+	case EventOutage:
+		return "the server lets nobody in: callers wait"
+	case EventRefused:
+		return "the server refuses the pool: look at user, password, database and pg_hba.conf"
+	case EventRecovered:
+		return "the server lets us in again"
+	case EventRolledBack:
+		return "a lease was released inside a transaction: rolled back"
+	case EventForgotten:
+		return "a lease was dropped without Release: its connection is closed"
+	default:
+		return string(k)
+	}
+}
+
+// reportForgotten tells about a lease that the leak watch found.
+func (p *Pool) reportForgotten(s *slot) {
+	p.forgottenLeases.Add(1)
+	p.publish(Event{Kind: EventForgotten, Slot: s.index, PID: s.pid(), Label: s.labelled(), Stack: s.stackTrace()})
+}

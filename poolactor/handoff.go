@@ -1,0 +1,232 @@
+package poolactor
+
+import (
+	"context"
+	"time"
+
+	"github.com/seed-4ff2b7b9/supervised/internal/failpoint"
+)
+
+// This file is the hand-off: how a caller gets a connection and gives it back without waiting for the actor, and how
+// both sides make sure that no waiter is left behind. Three rules carry it; each is there because leaving it out left
+// a waiter asleep beside a connection:
+//
+//   - Whoever takes a hint looks whether others wait while something could serve them (chain).
+//   - A waiter counts itself before it looks at supply; the actor publishes supply before it looks at waiting.
+//   - A hint is claimed by compare-and-swap and means nothing when the claim fails.
+
+// Acquire leases a connection. It waits until one is there, as long as ctx allows: an outage of the server is part of
+// that wait. A call without a deadline is bounded by Config.AcquireTimeout, if set, and gives up with an
+// *UnavailableError when the retry schedule is exhausted.
+//
+// Errors: *ExhaustedError (everything is leased, and ctx ended), *UnavailableError (the server does not let anybody
+// in), ErrClosed, ErrStopped. The lease belongs to the caller, who calls Release exactly once; more often is harmless.
+func (p *Pool) Acquire(ctx context.Context) (*Lease, error) {
+	if err := ctx.Err(); err != nil {
+		return nil, err
+	}
+	select {
+	case t := <-p.ready:
+		gen, ok := t.claim()
+		failpoint.Hit("caller.claimed")
+		p.chain()
+		if !ok {
+			return p.wait(ctx, false)
+		}
+		now := p.now()
+		switch v := p.vet(ctx, t, gen, now, false); v {
+		case accepted:
+			return p.grant(ctx, t, gen, now), nil
+		case failedCheck:
+			return p.wait(ctx, true)
+		default:
+			return p.wait(ctx, false)
+		}
+	default:
+		return p.wait(ctx, false)
+	}
+}
+
+// wait is the slow way: counted as a waiter until a claimed connection is accepted. A caller that comes first in line,
+// because the connection it was given turned out to be dead, also listens on again, which is served before ready.
+func (p *Pool) wait(ctx context.Context, first bool) (*Lease, error) {
+	began := p.now()
+	p.waited.Add(1)
+	asked := ctx
+	hurry := p.hurries(ctx)
+	ctx, cancel := p.bounded(ctx)
+	defer cancel()
+	if err := p.refused(); err != nil {
+		return nil, err
+	}
+	cohort := p.cohorts.join(hurry)
+	if p.waiting.Add(1) == 1 {
+		p.noticeWaiter()
+	}
+	failpoint.Hit("caller.counted")
+	for {
+		if p.supply.Load() != 0 {
+			p.demandMore()
+		}
+		failpoint.Hit("caller.before select")
+		t, err := p.next(ctx, cohort, first)
+		if err != nil {
+			p.waiting.Add(-1)
+			p.waitTime.Add(p.now() - began)
+			return nil, p.explain(ctx, asked, err, time.Duration(p.now()-began))
+		}
+		gen, ok := t.claim()
+		failpoint.Hit("caller.claimed")
+		if !ok {
+			p.chain()
+			continue
+		}
+		p.waiting.Add(-1)
+		p.chain()
+		now := p.now()
+		switch v := p.vet(ctx, t, gen, now, first); v {
+		case accepted:
+			p.waitTime.Add(now - began)
+			return p.grant(asked, t, gen, now), nil
+		case failedCheck:
+			first = true
+		}
+		p.waiting.Add(1)
+		failpoint.Hit("caller.counted")
+	}
+}
+
+// next waits for the next hint, the end of ctx or the doom of the cohort. A hint that is there already goes before doom.
+func (p *Pool) next(ctx context.Context, c *cohort, first bool) (*token, error) {
+	var again chan *token
+	if first {
+		again = p.again
+	}
+	select {
+	case t := <-again:
+		return t, nil
+	default:
+	}
+	select {
+	case t := <-again:
+		return t, nil
+	case t := <-p.ready:
+		return t, nil
+	case <-ctx.Done():
+		return nil, ctx.Err()
+	case <-c.doom:
+		select {
+		case t := <-p.ready:
+			return t, nil
+		default:
+			return nil, c.cause
+		}
+	}
+}
+
+// chain passes the signal on: whoever took a hint, with or without success, may have taken it from under a waiter that
+// the actor believes served.
+func (p *Pool) chain() {
+	if p.waiting.Load() > 0 && p.supply.Load() != 0 {
+		p.demandMore()
+	}
+}
+
+// demandMore wakes the actor to serve the waiters. It never blocks.
+func (p *Pool) demandMore() {
+	select {
+	case p.demand <- struct{}{}:
+	default:
+	}
+}
+
+// offer hands a free connection to a waiter that was let down before, to the longest waiter, or lays it into ready.
+// False: ready is full.
+func (p *Pool) offer(t *token) bool {
+	select {
+	case p.again <- t: // unbuffered: only to somebody who is there
+		return true
+	default:
+	}
+	select {
+	case p.ready <- t:
+		return true
+	default:
+		return false
+	}
+}
+
+// handBack ends the claim gen on a slot: the connection becomes free and is offered, or it is left to the actor. It
+// works while the actor is down and never blocks. False: the lease is not of this generation any more.
+func (p *Pool) handBack(t *token, gen uint64, to state, flags word) bool {
+	s := t.slot
+	for {
+		w := s.word.Load()
+		if w.gen() != gen || w.state() != leased {
+			return false
+		}
+		n := w.to(to).with(flags)
+		if to == free && w.has(flagRetire|flagRevoked) {
+			n = w.to(broken)
+		}
+		if !s.word.swap(w, n) {
+			continue // a flag arrived
+		}
+		failpoint.Hit("caller.handed back")
+		if n.state() == free && p.gate.Load().open() && p.offer(t) {
+			p.afterFinish(s)
+			return true
+		}
+		p.tell(hint{slot: s, token: t})
+		return true
+	}
+}
+
+// hint tells the actor that something may have happened to a slot; the token comes along when the connection is free.
+type hint struct {
+	slot  *slot
+	token *token
+}
+
+// tell leaves a hint for the actor. It never blocks: when there is no room, the actor is asked to look at every slot.
+func (p *Pool) tell(h hint) {
+	select {
+	case p.hints <- h:
+	default:
+		p.rescan.Store(true)
+		p.wake()
+	}
+	if !p.gate.Load().open() {
+		p.signalReturn()
+	}
+	p.afterFinish(h.slot)
+}
+
+// wake makes the actor go round once more. It never blocks.
+func (p *Pool) wake() {
+	select {
+	case p.kick <- struct{}{}:
+	default:
+	}
+}
+
+// signalReturn tells whoever waits for leases to come home (a shutdown) to count again.
+func (p *Pool) signalReturn() {
+	select {
+	case p.returned <- struct{}{}:
+	default:
+	}
+}
+
+// afterFinish closes a connection that came back after the pool had ended for good. The sweep of the ending pool sets
+// finished and then looks at every slot; whoever hands back swaps the word and then looks at finished: one of both
+// closes it.
+func (p *Pool) afterFinish(s *slot) {
+	if !p.finished.Load() {
+		return
+	}
+	if _, ok := s.word.move(closing, free, broken, opened, resting); ok {
+		s.conn.Load().Sever()
+		s.word.move(gone, closing)
+	}
+}

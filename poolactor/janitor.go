@@ -1,0 +1,91 @@
+package poolactor
+
+import (
+	"context"
+	"time"
+)
+
+// janitor is the actor that replaces old connections and closes unused ones, wherever they are: what is leased leaves
+// when it comes back. It sets flags and words by compare-and-swap, so it needs no turn of the pool actor and no mailbox.
+type janitor struct {
+	p     *Pool
+	seen  []uint64 // by slot: the lease it last saw there
+	since []int64  // and when it saw it first
+}
+
+// janitorEvery is how exact lifetimes are.
+const janitorEvery = time.Second
+
+func (j *janitor) String() string { return "janitor" }
+
+// Serve makes its round every second until ctx ends.
+func (j *janitor) Serve(ctx context.Context) error {
+	tick := time.NewTicker(janitorEvery)
+	defer tick.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return ctx.Err()
+		case <-tick.C:
+			j.round(j.p.now())
+		}
+	}
+}
+
+// round looks at every connection once.
+func (j *janitor) round(now int64) {
+	slots := j.p.all()
+	spare := j.spare(slots)
+	for i, s := range slots {
+		unused := j.unused(i, s, now)
+		switch w := s.word.Load(); {
+		case !w.state().hasConnection():
+		case s.expires.Load() != 0 && now >= s.expires.Load():
+			j.retire(s)
+		case spare > 0 && j.p.cfg.MaxIdleTime > 0 && unused >= int64(j.p.cfg.MaxIdleTime) && w.state().in([]state{resting, free}):
+			j.retire(s)
+			spare--
+		}
+	}
+	if j.p.minSize.Load() > 0 || j.p.cfg.MinIdle > 0 {
+		j.p.wake() // the actor sees to the minimum
+	}
+}
+
+// spare is how many connections may be closed for not being used.
+func (j *janitor) spare(slots []*slot) int {
+	open, idle := 0, 0
+	for _, s := range slots {
+		st := s.word.Load().state()
+		if st.hasConnection() {
+			open++
+		}
+		if st == resting || st == free {
+			idle++
+		}
+	}
+	return min(open-int(j.p.minSize.Load()), idle-j.p.cfg.MinIdle)
+}
+
+// unused is how long a slot has not been leased, as seen by the rounds.
+func (j *janitor) unused(i int, s *slot, now int64) int64 {
+	for len(j.seen) <= i {
+		j.seen, j.since = append(j.seen, 0), append(j.since, now)
+	}
+	w := s.word.Load()
+	if mark := w.gen()<<1 | 1; j.seen[i] != mark || w.state() == leased || s.created.Load() > j.since[i] {
+		j.seen[i], j.since[i] = mark, now
+	}
+	return now - j.since[i]
+}
+
+// retire has a connection closed: at once where it rests or is on offer, else when it comes back.
+func (j *janitor) retire(s *slot) {
+	if s.word.flag(flagRetire, leased, checking, cleaning, resting) {
+		j.p.tell(hint{slot: s})
+		return
+	}
+	if _, ok := s.word.move(broken, free); ok {
+		j.p.tell(hint{slot: s})
+	}
+}

@@ -1,0 +1,299 @@
+package poolactor
+
+import (
+	"context"
+	"errors"
+	"runtime"
+	"sync/atomic"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgconn"
+
+	"github.com/seed-4ff2b7b9/supervised/actors/health"
+	"github.com/seed-4ff2b7b9/supervised/internal/backend"
+	"github.com/seed-4ff2b7b9/supervised/internal/failpoint"
+)
+
+// Lease is the right to use one connection until Release. It serves one statement at a time: a second goroutine that
+// uses it meanwhile gets ErrBusy, and so does a statement beside rows that were not closed. After Release every method
+// answers ErrReleased; it never reaches the connection's next holder.
+//
+// A lease that is dropped without Release is noticed by the garbage collector: its place is given back, its connection
+// closed, and the loss is logged as an error.
+type Lease struct {
+	token atomic.Pointer[token] // nil once released
+	gen   uint64
+}
+
+// grant makes the lease of an accepted claim.
+func (p *Pool) grant(ctx context.Context, t *token, gen uint64, now int64) *Lease {
+	s := t.slot
+	s.acquired.Store(now)
+	if label, ok := ctx.Value(labelKey{}).(*string); ok {
+		s.label.Store(label)
+	} else if s.label.Load() != nil {
+		s.label.Store(nil)
+	}
+	if p.cfg.RecordStacks {
+		s.recordStack()
+	}
+	l := &Lease{gen: gen}
+	l.token.Store(t)
+	return l
+}
+
+// begin takes the connection for one statement.
+func (l *Lease) begin() (*slot, error) {
+	t := l.token.Load()
+	if t == nil {
+		return nil, ErrReleased
+	}
+	s := t.slot
+	if !s.begin(l.gen) {
+		if s.use.Load()>>1 == l.gen && l.token.Load() != nil {
+			return nil, ErrBusy
+		}
+		return nil, ErrReleased
+	}
+	w := s.word.Load()
+	if w.state() != leased || w.gen() != l.gen || w.has(flagRevoked) {
+		s.end(l.gen)
+		if w.gen() == l.gen && w.has(flagRevoked) {
+			return nil, ErrRevoked
+		}
+		return nil, ErrReleased
+	}
+	return s, nil
+}
+
+// end gives the connection back to the lease and draws the conclusions from the statement's outcome. After a Release by
+// another goroutine there is nothing to give back, and nothing to learn about whoever has the slot now.
+func (l *Lease) end(ctx context.Context, s *slot, err error) error {
+	if !s.holds(l.gen) {
+		return backend.Explain(ctx, err)
+	}
+	err = s.pool.assess(ctx, s, err)
+	s.end(l.gen)
+	runtime.KeepAlive(l)
+	return err
+}
+
+// assess notes what the outcome of a statement says about the connection, and makes the error say what happened.
+func (p *Pool) assess(ctx context.Context, s *slot, err error) error {
+	if err == nil || errors.Is(err, pgx.ErrNoRows) {
+		p.prove(s)
+		return err
+	}
+	if answered(err) {
+		p.prove(s)
+	}
+	if s.word.Load().has(flagRevoked) {
+		return errors.Join(ErrRevoked, err)
+	}
+	p.learn(s, err)
+	return backend.Explain(ctx, err)
+}
+
+// answered tells whether an error is the server's answer on a connection that lives on.
+func answered(err error) bool {
+	var pe *pgconn.PgError
+	return errors.As(err, &pe) && health.Grade(err) != health.Death
+}
+
+// Exec runs one statement, as pgx.Conn.Exec does.
+func (l *Lease) Exec(ctx context.Context, sql string, args ...any) (pgconn.CommandTag, error) {
+	s, err := l.begin()
+	if err != nil {
+		return pgconn.CommandTag{}, err
+	}
+	tag, err := s.conn.Load().PGX().Exec(ctx, sql, args...)
+	return tag, l.end(ctx, s, err)
+}
+
+// Query runs one statement and returns its rows, as pgx.Conn.Query does. The lease is busy until the rows are closed;
+// reading to their end closes them.
+func (l *Lease) Query(ctx context.Context, sql string, args ...any) (pgx.Rows, error) {
+	s, err := l.begin()
+	if err != nil {
+		return failedRows{err}, err
+	}
+	return l.rows(ctx, s, nil)(s.conn.Load().PGX().Query(ctx, sql, args...))
+}
+
+// QueryRow runs one statement that returns one row, as pgx.Conn.QueryRow does. The lease is busy until Scan.
+func (l *Lease) QueryRow(ctx context.Context, sql string, args ...any) pgx.Row {
+	rows, err := l.Query(ctx, sql, args...)
+	return row{rows, err}
+}
+
+// SendBatch sends several statements in one round trip, as pgx.Conn.SendBatch does. The lease is busy until the
+// results are closed.
+func (l *Lease) SendBatch(ctx context.Context, b *pgx.Batch) pgx.BatchResults {
+	s, err := l.begin()
+	if err != nil {
+		return failedBatch{err}
+	}
+	return l.batch(ctx, s, s.conn.Load().PGX().SendBatch(ctx, b), nil)
+}
+
+// CopyFrom copies rows into a table, as pgx.Conn.CopyFrom does.
+func (l *Lease) CopyFrom(ctx context.Context, table pgx.Identifier, columns []string, src pgx.CopyFromSource) (int64, error) {
+	s, err := l.begin()
+	if err != nil {
+		return 0, err
+	}
+	n, err := s.conn.Load().PGX().CopyFrom(ctx, table, columns, src)
+	return n, l.end(ctx, s, err)
+}
+
+// Ping makes one round trip to the server.
+func (l *Lease) Ping(ctx context.Context) error {
+	s, err := l.begin()
+	if err != nil {
+		return err
+	}
+	return l.end(ctx, s, s.conn.Load().PGX().Ping(ctx))
+}
+
+// Begin starts a transaction. See BeginTx.
+func (l *Lease) Begin(ctx context.Context) (pgx.Tx, error) { return l.BeginTx(ctx, pgx.TxOptions{}) }
+
+// BeginTx starts a transaction, as pgx.Conn.BeginTx does. The lease can be used beside it, for statements inside the
+// same transaction. A Release before its end rolls it back.
+func (l *Lease) BeginTx(ctx context.Context, o pgx.TxOptions) (pgx.Tx, error) {
+	s, err := l.begin()
+	if err != nil {
+		return nil, err
+	}
+	inner, err := s.conn.Load().PGX().BeginTx(ctx, o)
+	if err = l.end(ctx, s, err); err != nil {
+		return nil, err
+	}
+	return &tx{Tx: inner, lease: l}, nil
+}
+
+// Raw gives f the raw connection. Inside f nothing is fenced, and f must not keep the connection: it belongs to the
+// next lease after Release. What f does to the session is seen on the wire and cleaned on return, as for any statement.
+// The lease is busy until f returns; if f panics, the connection is closed on Release.
+func (l *Lease) Raw(f func(*pgx.Conn) error) error {
+	s, err := l.begin()
+	if err != nil {
+		return err
+	}
+	if err := f(s.conn.Load().PGX()); err != nil {
+		return l.end(context.Background(), s, err)
+	}
+	s.end(l.gen) // f need not have asked the server anything, so this proves nothing
+	runtime.KeepAlive(l)
+	return nil
+}
+
+// Hijack takes the connection out of the pool for good: it no longer counts, the lease is over, and the caller closes
+// it. Errors: ErrReleased, ErrRevoked, ErrBusy.
+func (l *Lease) Hijack() (*pgx.Conn, error) {
+	s, err := l.begin()
+	if err != nil {
+		return nil, err
+	}
+	t := l.token.Swap(nil)
+	conn := s.conn.Load()
+	if _, ok := s.word.move(gone, leased); t == nil || !ok {
+		return nil, ErrReleased
+	}
+	s.pool.tell(hint{slot: s})
+	return conn.PGX(), nil
+}
+
+// Discard releases the lease and closes its connection. A second call, or one after Release, does nothing.
+func (l *Lease) Discard() { l.release(true) }
+
+// Release gives the connection back. It never blocks, may be called from any goroutine, and does nothing the second
+// time. A connection that is inside a transaction is rolled back first, one whose settings were changed with SET is
+// reset, and one that is in use by another goroutine, or has unread rows, is closed.
+func (l *Lease) Release() { l.release(false) }
+
+func (l *Lease) release(discard bool) {
+	t := l.token.Swap(nil)
+	if t == nil {
+		return
+	}
+	failpoint.Hit("caller.releasing")
+	p, s := t.slot.pool, t.slot
+	if !s.begin(l.gen) {
+		p.handBack(t, l.gen, broken, flagSevere)
+		return
+	}
+	c := s.conn.Load()
+	switch fit := c.Fit(); {
+	case discard:
+		p.handBack(t, l.gen, broken, 0)
+	case fit && !c.Changed() && !c.Deallocated() && !c.CancelPending():
+		p.handBack(t, l.gen, free, 0)
+	case fit || c.InTx():
+		p.clean(t, l.gen)
+	default:
+		p.handBack(t, l.gen, broken, 0)
+	}
+}
+
+// clean has a connection made fit for its next lease by a worker.
+func (p *Pool) clean(t *token, gen uint64) {
+	s := t.slot
+	s.tended.Store(p.now())
+	for {
+		w := s.word.Load()
+		if w.state() != leased || w.gen() != gen {
+			return
+		}
+		if w.has(flagRetire | flagRevoked) {
+			p.handBack(t, gen, broken, 0)
+			return
+		}
+		if s.word.swap(w, w.to(cleaning)) {
+			break
+		}
+	}
+	if !p.crew.Go(func() { p.restore(s) }) {
+		p.endTending(s, cleaning, false)
+	}
+}
+
+// restore is the cleaner: it waits until a late cancel request can no longer hit, ends an open transaction and resets
+// what a SET has changed, all within the bound of a check.
+func (p *Pool) restore(s *slot) {
+	ctx, cancel := context.WithTimeout(p.life, p.checkBound())
+	defer cancel()
+	c := s.conn.Load()
+	p.cleanings.Add(1)
+	err := guarded(func() error {
+		if err := c.WaitCancel(ctx); err != nil {
+			return err
+		}
+		if c.InTx() {
+			p.publish(Event{Kind: EventRolledBack, Slot: s.index, PID: c.PID(), Label: s.labelled()})
+			if err := run(ctx, c, "rollback"); err != nil {
+				return err
+			}
+		}
+		if c.Deallocated() { // pgx must not rely on statements that the server has forgotten
+			if err := c.PGX().DeallocateAll(ctx); err != nil {
+				return err
+			}
+		}
+		if c.Changed() {
+			// RESET ALL does not reset a role.
+			if err := run(ctx, c, "set session authorization default; reset role; reset all"); err != nil {
+				return err
+			}
+		}
+		c.ClearChanged()
+		return nil
+	})
+	p.endTending(s, cleaning, err == nil && c.Fit())
+}
+
+// run sends statements without arguments by the simple protocol.
+func run(ctx context.Context, c *backend.Conn, sql string) error {
+	_, err := c.PGX().PgConn().Exec(ctx, sql).ReadAll()
+	return err
+}

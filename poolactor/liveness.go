@@ -1,0 +1,359 @@
+package poolactor
+
+import (
+	"context"
+	"errors"
+	"net"
+	"sync/atomic"
+	"time"
+
+	"github.com/seed-4ff2b7b9/supervised/actors/health"
+	"github.com/seed-4ff2b7b9/supervised/internal/backend"
+	"github.com/seed-4ff2b7b9/supervised/internal/failpoint"
+	"github.com/seed-4ff2b7b9/supervised/messages"
+)
+
+// This file decides whether a connection may be handed out, and keeps what checks and statements learn about the
+// server. A failed check costs the caller time, never an error.
+
+// verdict is what vet says about a claimed connection.
+type verdict uint8
+
+const (
+	accepted    verdict = iota // hand it out
+	putBack                    // not now (suspended, closed, retired): wait on
+	failedCheck                // it was dead or silent: wait on, first in line
+)
+
+// proof is what a connection must show before it is handed out.
+type proof uint8
+
+const (
+	proofNone  proof = iota
+	proofLook        // a look at the socket
+	proofQuery       // SELECT 1
+)
+
+// A connection that answered within this time is handed out as it is, and is looked at up to the second; see
+// CheckPolicy.
+const (
+	trustedFor = int64(time.Millisecond)
+	lookedFor  = int64(time.Second)
+)
+
+// due decides what proof a connection needs: never anything, always SELECT 1, or by how long ago it was last proved,
+// provided that it was verified in this epoch.
+func (c CheckPolicy) due(verified bool, unproved int64) proof {
+	switch {
+	case !verified || c == CheckAlways:
+		return proofQuery
+	case c == CheckNever || unproved < trustedFor:
+		return proofNone
+	case unproved < lookedFor:
+		return proofLook
+	default:
+		return proofQuery
+	}
+}
+
+// vet decides about a connection that the caller has claimed. Unless it accepts, the claim is ended. A caller that was
+// let down once does not wait for another check: an unverified connection is checked without it.
+func (p *Pool) vet(ctx context.Context, t *token, gen uint64, now int64, letDown bool) verdict {
+	s := t.slot
+	g := p.gate.Load()
+	if !g.open() {
+		to := free
+		if g.closed() {
+			to = broken
+		}
+		p.handBack(t, gen, to, 0)
+		return putBack
+	}
+	verified := s.ok.Load() == uint64(g.epoch())
+	switch p.cfg.Health.OnAcquire.due(verified, now-s.proved.Load()) {
+	case proofNone:
+		return accepted
+	case proofLook:
+		if err := s.conn.Load().Look(); err != nil {
+			p.reportCheck(s, err)
+			p.handBack(t, gen, broken, 0)
+			return failedCheck
+		}
+		s.proved.Store(now)
+		return accepted
+	default:
+		if letDown && !verified {
+			p.examine(s, g)
+			return putBack
+		}
+		return p.interrogate(ctx, t, g)
+	}
+}
+
+// examine has a claimed connection checked without anybody waiting for the answer.
+func (p *Pool) examine(s *slot, g gate) {
+	s.tended.Store(p.now())
+	s.word.move(checking, leased)
+	if !p.crew.Go(func() { _ = p.check(s, g, nil) }) {
+		p.endTending(s, checking, false)
+	}
+}
+
+// inquiry is a check that a caller waits for. Exactly one of both has the slot afterwards: the caller if it was still
+// there when the answer came, else the checker.
+type inquiry struct {
+	over   atomic.Bool // swapped to true by whoever is first: the answer or the caller who leaves
+	answer chan error
+}
+
+// interrogate runs SELECT 1 in a goroutine of the pool, so that a caller who gives up leaves the check running and the
+// connection survives, and a check that only ran out of time closes nothing.
+func (p *Pool) interrogate(ctx context.Context, t *token, g gate) verdict {
+	s := t.slot
+	s.tended.Store(p.now())
+	s.word.move(checking, leased)
+	q := &inquiry{answer: make(chan error, 1)}
+	if !p.crew.Go(func() { _ = p.check(s, g, q) }) {
+		p.endTending(s, checking, false)
+		return putBack
+	}
+	bound := time.NewTimer(p.checkBound())
+	defer bound.Stop()
+	select {
+	case err := <-q.answer:
+		return p.conclude(t, err)
+	case <-ctx.Done():
+		if q.over.CompareAndSwap(false, true) {
+			return putBack
+		}
+	case <-bound.C:
+		if q.over.CompareAndSwap(false, true) {
+			p.reportCheck(s, errCheckTimeout)
+			p.wake() // the suspect's place may be needed
+			return failedCheck
+		}
+	}
+	return p.conclude(t, <-q.answer)
+}
+
+// conclude gives the slot of an answered check back to the caller that waited for it.
+func (p *Pool) conclude(t *token, err error) verdict {
+	s := t.slot
+	if err == nil {
+		if w, ok := s.word.move(leased, checking); ok && !w.has(flagRetire) {
+			return accepted
+		}
+		p.handBack(t, s.word.Load().gen(), broken, 0)
+		return putBack
+	}
+	p.endTending(s, checking, false)
+	return failedCheck
+}
+
+var errCheckTimeout = errors.New("no answer to SELECT 1 within the health time-out; the check goes on")
+
+// check is the checker: it asks the server, at most for the connect time-out, and hands the slot on. q is nil when no
+// caller waits.
+func (p *Pool) check(s *slot, g gate, q *inquiry) error {
+	ctx, cancel := context.WithTimeout(p.life, p.cfg.ConnectTimeout)
+	defer cancel()
+	began := p.now()
+	err := guarded(func() error { return s.conn.Load().Check(ctx) })
+	p.checks.Add(1)
+	failpoint.Hit("worker.checked")
+	if err == nil {
+		s.ok.Store(uint64(g.epoch()))
+		p.prove(s)
+		p.roundTrip.Store(p.now() - began)
+	} else {
+		p.reportCheck(s, err)
+	}
+	if q != nil && q.over.CompareAndSwap(false, true) {
+		q.answer <- err
+		return err
+	}
+	p.endTending(s, checking, err == nil)
+	return err
+}
+
+// endTending hands a slot that was checked or cleaned to the actor: to be taken up again, or to be closed.
+func (p *Pool) endTending(s *slot, from state, fit bool) {
+	to := broken
+	if fit {
+		to = opened
+	}
+	s.word.move(to, from)
+	failpoint.Hit("worker.tended")
+	p.tell(hint{slot: s})
+}
+
+// checkBound is how long a caller waits for a check: the configured bound, or more where the server is far away.
+func (p *Pool) checkBound() time.Duration {
+	return health.Bound(p.cfg.Health.Timeout, time.Duration(p.roundTrip.Load()))
+}
+
+// prove notes that the server has just answered on this connection.
+func (p *Pool) prove(s *slot) { s.proved.Store(p.now()) }
+
+// reportCheck counts and logs a failed check and draws the conclusions.
+func (p *Pool) reportCheck(s *slot, err error) {
+	if p.life.Err() != nil {
+		return // the pool is ending and cuts its checks short
+	}
+	p.checksFailed.Add(1)
+	p.publish(Event{Kind: EventCheckFailed, Slot: s.index, PID: s.pid(), Err: err})
+	p.learn(s, err)
+}
+
+// learn draws conclusions from an error on a connection: a death means that others may be dead, too; silence, or two
+// deaths in quick succession, that nothing may be handed out before it was verified anew. It works in the goroutine
+// that met the error, so it does not depend on any actor being up. Only a connection that was verified in the current
+// epoch tells something new, and only once; one whose socket the pool closed itself tells nothing.
+func (p *Pool) learn(s *slot, err error) {
+	sign := health.Grade(err)
+	switch {
+	case errors.Is(err, errCheckTimeout):
+		sign = health.Timeout
+	case errors.Is(err, backend.ErrUnexpectedData): // a farewell, perhaps, that nobody has read yet
+		p.tellHealth(messages.LookNow{})
+		return
+	}
+	epoch := p.gate.Load().epoch()
+	if s.ok.Load() != uint64(epoch) || s.word.Load().has(flagRetire|flagRevoked) && errors.Is(err, net.ErrClosed) {
+		return
+	}
+	now := time.Now()
+	var previous time.Time
+	switch sign {
+	case health.ReadOnly:
+		p.retireStandby(s)
+		return
+	case health.Death:
+		s.ok.Store(distrusted)
+		if at := p.lastDeath.Swap(int64(now.Sub(p.born))); at != 0 {
+			previous = p.born.Add(time.Duration(at))
+		}
+	}
+	switch health.Judge(sign, now, previous) {
+	case health.LookAll:
+		p.tellHealth(messages.LookNow{})
+	case health.Distrust:
+		if p.gate.distrust(epoch) {
+			p.publish(Event{Kind: EventDistrusted, Slot: s.index, PID: s.pid(), Err: err})
+		}
+		p.tellHealth(messages.VerifyNow{})
+	}
+}
+
+// distrusted is no gate's epoch: a connection that died was never verified.
+const distrusted = ^uint64(0)
+
+// retireStandby closes a connection after use if its server is a standby: a write was refused there, and another server
+// may have been promoted. A transaction that a user made read-only gets the same error and changes nothing.
+func (p *Pool) retireStandby(s *slot) {
+	c := s.conn.Load()
+	if c != nil && c.PGX().PgConn().ParameterStatus("in_hot_standby") == "on" {
+		s.word.flag(flagRetire, leased)
+	}
+}
+
+// The methods below are the pool's side of the health actor (health.Pool).
+
+type patients struct{ p *Pool }
+
+func (h patients) Waiting() int            { return int(h.p.waiting.Load()) }
+func (h patients) Outage() messages.Outage { return *h.p.outage.Load() }
+func (h patients) Scout()                  { h.p.scoutDue.Store(true); h.p.wake() }
+
+// atRest are the states in which nobody uses a connection. Opened is among them: the look that precedes each round of
+// checks leaves every connection in it until the actor's next turn.
+var atRest = []state{resting, free, opened}
+
+// Unproved lists the connections that rest or are on offer and were not proved since.
+func (h patients) Unproved(since time.Time) []int {
+	var found []int
+	bound := int64(since.Sub(h.p.born))
+	epoch := uint64(h.p.gate.Load().epoch())
+	for _, s := range h.p.all() {
+		if st := s.word.Load().state(); !st.in(atRest) {
+			continue
+		}
+		if since.IsZero() || s.proved.Load() < bound || s.ok.Load() != epoch {
+			found = append(found, s.index)
+		}
+	}
+	return found
+}
+
+// Check verifies one connection in place; a slot that neither rests nor is on offer is left alone. When ctx ends first,
+// the check goes on without the health actor.
+func (h patients) Check(ctx context.Context, index int) error {
+	p, s := h.p, h.p.all()[index]
+	g := p.gate.Load()
+	s.tended.Store(p.now())
+	if _, ok := s.word.move(checking, atRest...); !ok {
+		return nil
+	}
+	answer := make(chan error, 1)
+	if !p.crew.Go(func() { answer <- p.check(s, g, nil) }) {
+		p.endTending(s, checking, false)
+		return ErrClosed
+	}
+	bound := time.NewTimer(p.checkBound())
+	defer bound.Stop()
+	select {
+	case err := <-answer:
+		return err
+	case <-bound.C:
+		p.reportCheck(s, errCheckTimeout)
+		return errCheckTimeout
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
+
+// Look peeks at every socket that rests or is on offer and drops the dead ones.
+func (h patients) Look() int {
+	dead := 0
+	for _, s := range h.p.all() {
+		w := s.word.Load()
+		if st := w.state(); st != resting && st != free {
+			continue
+		}
+		if !s.word.swap(w, w.to(checking)) {
+			continue // a caller was faster and looks for itself
+		}
+		// Whoever met the word in between has dropped its hint, so the slot goes back by way of the actor.
+		err := s.conn.Load().Look()
+		h.p.endTending(s, checking, err == nil)
+		if err != nil {
+			dead++
+			h.p.reportCheck(s, err)
+		}
+	}
+	return dead
+}
+
+func (s *slot) pid() uint32 {
+	if c := s.conn.Load(); c != nil {
+		return c.PID()
+	}
+	return 0
+}
+
+// suspect tells whether a check has been silent for longer than the bound.
+func (s *slot) suspect(now, bound int64) bool {
+	return s.word.Load().state() == checking && now-s.tended.Load() > bound
+}
+
+// guarded runs foreign code (pgx, and through it a user's tracer) and turns a panic into an error.
+func guarded(f func() error) (err error) {
+	defer func() {
+		if v := recover(); v != nil {
+			err = panicked(v)
+		}
+	}()
+	return f()
+}
+
+var _ health.Pool = patients{}

@@ -1,0 +1,5 @@
+//go:build race
+
+package poolactor
+
+const underRaceDetector = true

@@ -1,0 +1,97 @@
+package poolactor
+
+import (
+	"runtime"
+	"sync/atomic"
+
+	"github.com/seed-4ff2b7b9/supervised/internal/backend"
+)
+
+// slot is the place of one connection. Slots outlive every life of the actor and are never moved or removed.
+//
+// The word is the truth. The fields beside it are written by whoever owns the word's state and may be read by anybody
+// at any time; times are nanoseconds since the pool was made.
+type slot struct {
+	pool  *Pool
+	index int
+	word  atomicWord
+	// use fences the connection: generation<<1 | busy. Only the lease of that generation can set the busy bit, and a
+	// connection whose bit is set is not touched by anybody else, but for its socket.
+	use atomic.Uint64
+	// ok is the gate's epoch that was read before the connection was last verified.
+	ok atomic.Uint64
+	// proved is when the server last answered on this connection.
+	proved atomic.Int64
+	// acquired is when the current or the last lease began.
+	acquired atomic.Int64
+	// created is when the connection was opened, expires when it is to be replaced (0: never).
+	created, expires atomic.Int64
+	// tended is when the check or the cleaning that goes on began.
+	tended atomic.Int64
+	conn   atomic.Pointer[backend.Conn]
+	label  atomic.Pointer[string]
+	stack  atomic.Pointer[[]uintptr]
+	// forgotten is set by the leak watch, for the actor to report.
+	forgotten atomic.Bool
+	_         [16]byte // keeps neighbours off each other's cache lines
+}
+
+// token is what travels in hints and in leases. The pool refers to it only while its slot is not leased, so a lease
+// that is dropped without Release takes its token along, and the cleanup on the token finds it: leak detection costs
+// nothing per acquire.
+type token struct {
+	slot *slot
+	tid  uint16
+}
+
+// newToken makes a token that the leak watch watches.
+func newToken(s *slot, tid uint16) *token {
+	t := &token{slot: s, tid: tid}
+	runtime.AddCleanup(t, reclaim, lostLease{slot: s, tid: tid})
+	return t
+}
+
+// lostLease is what the leak watch knows of a token that nobody refers to any more.
+type lostLease struct {
+	slot *slot
+	tid  uint16
+}
+
+// reclaim takes back the connection of a forgotten lease. Its state is unknown, so it is closed.
+func reclaim(l lostLease) {
+	for {
+		w := l.slot.word.Load()
+		if w.state() != leased || w.tid() != l.tid {
+			return
+		}
+		if l.slot.word.swap(w, w.to(broken).with(flagSevere)) {
+			break
+		}
+	}
+	l.slot.forgotten.Store(true)
+	l.slot.pool.tell(hint{slot: l.slot})
+}
+
+// claim takes an offered slot. A stale token (the slot is elsewhere, or has a newer token) claims nothing.
+func (t *token) claim() (gen uint64, ok bool) {
+	for {
+		w := t.slot.word.Load()
+		if w.state() != free || w.tid() != t.tid {
+			return 0, false
+		}
+		if n := w.lease(); t.slot.word.swap(w, n) {
+			t.slot.use.Store(n.gen() << 1)
+			return n.gen(), true
+		}
+	}
+}
+
+// begin takes the connection for one statement of the lease gen.
+func (s *slot) begin(gen uint64) bool { return s.use.CompareAndSwap(gen<<1, gen<<1|1) }
+
+// end gives the connection back to the lease gen; false if the lease was released meanwhile: the slot is not its own
+// any more.
+func (s *slot) end(gen uint64) bool { return s.use.CompareAndSwap(gen<<1|1, gen<<1) }
+
+// holds tells whether the statement that began under gen still has the connection.
+func (s *slot) holds(gen uint64) bool { return s.use.Load() == gen<<1|1 }

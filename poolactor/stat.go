@@ -1,0 +1,196 @@
+package poolactor
+
+import (
+	"cmp"
+	"fmt"
+	"runtime"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/seed-4ff2b7b9/supervised/messages"
+	"github.com/seed-4ff2b7b9/supervised/supervisor"
+)
+
+// Stat is a picture of the pool, made from the words of its slots: taking it never blocks and works while the actor is
+// down. Its figures are read one after the other, so under load they need not add up exactly.
+type Stat struct {
+	Max, Min int
+
+	Idle     int // rest, or are on offer
+	Leased   int
+	Checking int // are being checked
+	Cleaning int // are being made fit after a lease
+	Opening  int // ordered or being dialled
+	Closing  int // broken, or being closed; the server may still have them
+
+	Waiting int // calls that wait now
+
+	Acquired    int64         // leases granted
+	Waited      int64         // calls that had to wait, those that failed included
+	WaitTime    time.Duration // of all calls together
+	GaveUp      int64         // calls whose context ended while they waited
+	Opened      int64         // connections opened
+	DialsFailed int64         // orders that ended without a connection
+	Closed      int64         // connections closed
+	Checks      int64
+	FailedCheck int64
+	Cleanings   int64
+	Forgotten   int64 // leases found by the garbage collector
+	LostEvents  uint64
+
+	Outage   messages.Outage // the zero Outage while the server is believed to be up
+	Suspends bool
+	Closes   bool
+}
+
+// Total is how many connections count against Max.
+func (s Stat) Total() int {
+	return s.Idle + s.Leased + s.Checking + s.Cleaning + s.Opening + s.Closing
+}
+
+// Stat takes the picture.
+func (p *Pool) Stat() Stat {
+	g := p.gate.Load()
+	st := Stat{
+		Max: int(p.maxSize.Load()), Min: int(p.minSize.Load()), Waiting: int(p.waiting.Load()),
+		Waited: p.waited.Load(), WaitTime: time.Duration(p.waitTime.Load()), GaveUp: p.gaveUp.Load(),
+		Opened: p.dials.Load(), DialsFailed: p.dialsFailed.Load(), Closed: p.closed.Load(),
+		Checks: p.checks.Load(), FailedCheck: p.checksFailed.Load(), Cleanings: p.cleanings.Load(),
+		Forgotten: p.forgottenLeases.Load(), LostEvents: p.bus.Lost(),
+		Outage: *p.outage.Load(), Suspends: g.suspended(), Closes: g.closed(),
+	}
+	for _, s := range p.all() {
+		w := s.word.Load()
+		st.Acquired += int64(w.gen())
+		switch w.state() {
+		case resting, free, opened:
+			st.Idle++
+		case leased:
+			st.Leased++
+		case checking:
+			st.Checking++
+		case cleaning:
+			st.Cleaning++
+		case wanted, dialing:
+			st.Opening++
+		case broken, doomed, closing:
+			st.Closing++
+		}
+	}
+	return st
+}
+
+// Holder is one lease that is out.
+type Holder struct {
+	Label string        // from WithLabel; empty if there was none
+	For   time.Duration // how long it has been held
+	PID   uint32        // the server process
+	Slot  int           // which of the pool's places
+	Stack string        // where it was acquired, if Config.RecordStacks is set
+}
+
+// String names the holder, the server process and the time.
+func (h Holder) String() string {
+	label := h.Label
+	if label == "" {
+		label = "unlabelled"
+	}
+	s := fmt.Sprintf("%s holds PID %d for %v", label, h.PID, h.For.Round(time.Millisecond))
+	if h.Stack != "" {
+		s += " acquired at " + strings.SplitN(h.Stack, "\n", 2)[0]
+	}
+	return s
+}
+
+// Holders lists the leases that are out, the longest held first. It never blocks and works while the actor is down.
+func (p *Pool) Holders() []Holder {
+	var out []Holder
+	now := p.now()
+	for _, s := range p.all() {
+		w := s.word.Load()
+		if w.state() != leased {
+			continue
+		}
+		h := Holder{
+			Label: s.labelled(), For: max(0, time.Duration(now-s.acquired.Load())), PID: s.pid(), Slot: s.index,
+			Stack: s.stackTrace(),
+		}
+		if s.word.Load().gen() == w.gen() {
+			out = append(out, h)
+		}
+	}
+	slices.SortFunc(out, func(a, b Holder) int { return cmp.Compare(b.For, a.For) })
+	return out
+}
+
+// SlotState is one of the pool's places, for the ops page.
+type SlotState struct {
+	Slot    int
+	State   string
+	PID     uint32        // 0 without a connection
+	Age     time.Duration // of the connection
+	Leases  uint64        // granted on this place so far
+	Unused  time.Duration // since the last lease began
+	Retired bool          // it will be closed when it comes back
+}
+
+// Slots lists every place that is not empty. It never blocks.
+func (p *Pool) Slots() []SlotState {
+	var out []SlotState
+	now := p.now()
+	for _, s := range p.all() {
+		w := s.word.Load()
+		if w.state() == empty {
+			continue
+		}
+		out = append(out, SlotState{
+			Slot: s.index, State: w.state().String(), PID: s.pid(), Age: time.Duration(now - s.created.Load()),
+			Leases: w.gen(), Unused: time.Duration(now - s.acquired.Load()), Retired: w.has(flagRetire),
+		})
+	}
+	return out
+}
+
+// Snapshot is the pool's part of the supervision tree.
+func (p *Pool) Snapshot() supervisor.Node { return p.tree.Snapshot() }
+
+// Target says which server the pool connects to.
+func (p *Pool) Target() Target { return p.target }
+
+func (s *slot) labelled() string {
+	if l := s.label.Load(); l != nil {
+		return *l
+	}
+	return ""
+}
+
+// stackDepth is how many frames of an Acquire are kept.
+const stackDepth = 16
+
+// recordStack keeps where the lease was acquired: runtime.Callers, recordStack, grant and Acquire are left out.
+func (s *slot) recordStack() {
+	pcs := make([]uintptr, stackDepth)
+	pcs = pcs[:runtime.Callers(4, pcs)]
+	s.stack.Store(&pcs)
+}
+
+// stackTrace writes the recorded stack, one function a line, the innermost first.
+func (s *slot) stackTrace() string {
+	pcs := s.stack.Load()
+	if pcs == nil || len(*pcs) == 0 {
+		return ""
+	}
+	var b strings.Builder
+	frames := runtime.CallersFrames(*pcs)
+	for {
+		f, more := frames.Next()
+		if b.Len() > 0 {
+			b.WriteByte('\n')
+		}
+		fmt.Fprintf(&b, "%s (%s:%d)", f.Function, f.File, f.Line)
+		if !more {
+			return b.String()
+		}
+	}
+}

@@ -1,0 +1,110 @@
+package poolactor
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"github.com/seed-4ff2b7b9/supervised/actors/retry"
+	"github.com/seed-4ff2b7b9/supervised/messages"
+)
+
+// This file says how long callers wait, and what they are told when they stop waiting.
+
+type (
+	labelKey struct{}
+	heldKey  struct{ pool *Pool }
+)
+
+// WithLabel names the callers that acquire with the returned context, in Holders, in errors and on the ops page.
+func WithLabel(ctx context.Context, label string) context.Context {
+	return context.WithValue(ctx, labelKey{}, &label)
+}
+
+// ended is what callers are told once the pool has ended.
+func (p *Pool) ended() error {
+	select {
+	case <-p.cohorts.join(false).doom:
+		return p.cohorts.join(false).cause
+	default:
+		return ErrClosed
+	}
+}
+
+// hurries tells whether a call gives up when the retry schedule is exhausted.
+func (p *Pool) hurries(ctx context.Context) bool {
+	if p.cfg.Retry.FailFast {
+		return true
+	}
+	_, deadline := ctx.Deadline()
+	return !deadline
+}
+
+// bounded applies AcquireTimeout to a context without a deadline.
+func (p *Pool) bounded(ctx context.Context) (context.Context, context.CancelFunc) {
+	if _, deadline := ctx.Deadline(); deadline || p.cfg.AcquireTimeout == 0 {
+		return ctx, func() {}
+	}
+	return context.WithTimeout(ctx, p.cfg.AcquireTimeout)
+}
+
+// probeEvery is how often a call is let through to a server that refuses everybody, so that the way back is found.
+const probeEvery = int64(time.Second)
+
+// refused fails a call at once while the server refuses everybody and no connection is open. Once per second a call is
+// let through: it waits for a fresh dial.
+func (p *Pool) refused() error {
+	o := p.outage.Load()
+	if !o.Refused || p.hasConnection(false) {
+		return nil
+	}
+	if last, now := p.probed.Load(), p.now(); now-last >= probeEvery && p.probed.CompareAndSwap(last, now) {
+		p.scoutDue.Store(true)
+		p.wake()
+		return nil
+	}
+	return p.unavailable(*o, o.Cause)
+}
+
+func (p *Pool) unavailable(o messages.Outage, cause error) error {
+	return &UnavailableError{
+		Target: p.target, Attempts: o.Attempts, Since: o.Since, NextIn: max(0, time.Until(o.NotBefore)),
+		Refused: o.Refused, Err: cause,
+	}
+}
+
+// explain is the error of a call whose wait ended with err: doom's own cause, or, when the context ended, what stood
+// in the way.
+func (p *Pool) explain(ctx, asked context.Context, err error, waited time.Duration) error {
+	if ctx.Err() == nil || err != ctx.Err() {
+		return err
+	}
+	p.gaveUp.Add(1)
+	if o := *p.outage.Load(); !o.Since.IsZero() {
+		return p.unavailable(o, fmt.Errorf("%w while waiting; the last attempt failed: %w", err, o.Cause))
+	}
+	return &ExhaustedError{
+		Waited: waited, Waiting: int(p.waiting.Load()), Holders: p.Holders(), Self: asked.Value(heldKey{p}) != nil, Err: err,
+	}
+}
+
+// failWaiters ends the wait of those whom waiting does not help: everybody when the server refuses for good and no
+// connection is open, and calls without a deadline when they have seen the retry schedule through. It is the actor's,
+// in every settle; what it remembers survives a crash.
+func (p *Pool) failWaiters(now time.Time, o messages.Outage, open int) {
+	record := p.outage.Load()
+	if o.Refused && open == 0 && p.failedFor != record {
+		p.cohorts.failAll(p.unavailable(o, o.Cause), o.Failures, false)
+		p.failedFor = record
+		return
+	}
+	if o.Failures == p.failuresSeen && (o.Since.IsZero() || now.Sub(p.advancedAt) < tickEvery) {
+		return
+	}
+	p.failuresSeen, p.advancedAt = o.Failures, now
+	limit := patience{
+		failures: 1 + uint64(p.cfg.Retry.MaxRetries),
+		length:   retry.Length(p.cfg.Retry.Initial, p.cfg.Retry.Max, p.cfg.Retry.MaxRetries),
+	}
+	p.cohorts.advance(o.Failures, now, limit, func() error { return p.unavailable(o, o.Cause) })
+}
