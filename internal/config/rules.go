@@ -1,0 +1,68 @@
+package config
+
+import (
+	"fmt"
+	"time"
+)
+
+// maxSchedule bounds how long a call without a deadline may have to wait for its error.
+const maxSchedule = 2 * time.Minute
+
+// relate checks what several keys say together.
+func (c *Config) relate() problems {
+	var found problems
+	c.order(&found)
+	c.schedule(&found)
+	return found
+}
+
+// order holds each key at or below the one that its tag atmost names. If only that one was set, the default of the
+// other follows it: who asks for at most 3 connections need not say that the least is not 5.
+func (c *Config) order(found *problems) {
+	for _, k := range keys {
+		name, ok := k.field.Tag.Lookup("atmost")
+		if !ok {
+			continue
+		}
+		upper := mustFind(join(k.section, name))
+		small, _ := number(k.in(c))
+		large, _ := number(upper.in(c))
+		if small <= large || large == 0 { // a bound of 0 is off
+			continue
+		}
+		from, set := c.origins[k.name]
+		if !set {
+			k.in(c).Set(upper.in(c))
+			continue
+		}
+		found.add(from, k.name, "is more than "+upper.name, fmt.Sprintf("at most %v", upper.in(c)))
+	}
+}
+
+// schedule bounds the sum of all waits between attempts.
+func (c *Config) schedule(found *problems) {
+	var total time.Duration
+	wait := time.Duration(c.Retry.InitialBackoff)
+	for range c.Retry.MaxRetries {
+		wait = min(wait, time.Duration(c.Retry.MaxBackoff))
+		total += wait
+		wait *= 2
+		if total > maxSchedule {
+			key, from := c.firstSet("retry.max_retries", "retry.max_backoff", "retry.initial_backoff")
+			found.add(from, key, fmt.Sprintf("makes a retry schedule of more than %v: %d retries, from %v up to %v apart",
+				maxSchedule, c.Retry.MaxRetries, c.Retry.InitialBackoff, c.Retry.MaxBackoff),
+				fmt.Sprintf("a schedule of at most %v", maxSchedule))
+			return
+		}
+	}
+}
+
+// firstSet returns the first of the keys that was set explicitly, and where.
+func (c *Config) firstSet(names ...string) (string, origin) {
+	for _, name := range names {
+		if from, ok := c.origins[name]; ok {
+			return name, from
+		}
+	}
+	return names[0], origin{}
+}

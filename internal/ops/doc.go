@@ -1,0 +1,54 @@
+// Package ops is what the daemon shows to probes and to people: an HTTP server with /livez, /readyz, /api/state and a
+// small page, and the watch that knows whether the daemon is ready.
+//
+// # When the daemon is ready
+//
+// Ready means that a call which begins now may expect to be served. It is not ready
+//
+//   - until it has had its first connection;
+//   - while the server lets nobody in, unless open connections still answer: then calls are served by these, and only
+//     growth fails;
+//   - while every connection is silent, from the first check that got no answer on;
+//   - while a group of the tree is being restarted by escalation, and while the pool actor flaps: from 5 restarts within
+//     10 s on, until 10 s went by without one;
+//   - while the pool is suspended or closed, and once the daemon stops.
+//
+// The pool knows an outage only by trying. With a minimum size it re-opens what died, so it tries at once. A pool that
+// may be empty, and is, has no reason to believe that anything is wrong, and stays ready: the next call will open a
+// connection, and waits if that fails. Opening one for every probe instead would keep a server awake that nobody uses.
+// But once something is known to be wrong, and when the last connection was lost to a failed check, the watch itself
+// waits for a connection as a caller does: so an outage is found, and its end as well, also when nobody calls, or when
+// all traffic is held back because of the 503.
+package ops
+
+import (
+	"context"
+	"time"
+
+	"github.com/seed-4ff2b7b9/supervised/poolactor"
+	"github.com/seed-4ff2b7b9/supervised/supervisor"
+)
+
+// Pool is what is shown of a pool. Its methods are safe from any goroutine, and but for WaitReady never block.
+type Pool interface {
+	Stat() poolactor.Stat
+	Contact() poolactor.Contact
+	Slots() []poolactor.SlotState
+	Holders() []poolactor.Holder
+	Target() poolactor.Target
+	WaitReady(ctx context.Context) error
+}
+
+var _ Pool = (*poolactor.Pool)(nil)
+
+// Subject is the daemon that is shown.
+type Subject struct {
+	Version string
+	Started time.Time
+	Pool    Pool
+	// Tree is the whole tree. It is called by many goroutines.
+	Tree func() supervisor.Node
+	// PoolPath is where the pool is mounted in it, like "root/database/pool".
+	PoolPath string
+	Journal  *Journal
+}

@@ -1,0 +1,194 @@
+package ops
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/rs/zerolog"
+	"github.com/stretchr/testify/require"
+
+	"github.com/seed-4ff2b7b9/supervised/messages"
+	"github.com/seed-4ff2b7b9/supervised/poolactor"
+)
+
+// served runs f in fake time beside a watch that is served. back ends the wait in WaitReady, unless the pool has one of
+// its own.
+func served(t *testing.T, p *fakePool, change func(*Watch), f func(t *testing.T, w *Watch, back func())) {
+	t.Helper()
+	synctest.Test(t, func(t *testing.T) {
+		w := watchOver(p, goodTree)
+		if change != nil {
+			change(w)
+		}
+		connected := make(chan struct{})
+		if p.wait == nil {
+			p.wait = func(ctx context.Context) error {
+				select {
+				case <-connected:
+					return nil
+				case <-ctx.Done():
+					return ctx.Err()
+				}
+			}
+		}
+		ctx, cancel := context.WithCancel(t.Context())
+		ended := make(chan error, 1)
+		go func() { ended <- w.Serve(ctx) }()
+		f(t, w, func() { close(connected) })
+		cancel()
+		require.ErrorIs(t, <-ended, context.Canceled)
+	})
+}
+
+func pass(d time.Duration) {
+	<-time.After(d)
+	synctest.Wait()
+}
+
+func TestTheWatchOpensTheFirstConnection(t *testing.T) {
+	p := &fakePool{}
+	served(t, p, nil, func(t *testing.T, w *Watch, back func()) {
+		pass(time.Hour)
+		require.Equal(t, 1, p.waited(), "it waits, and does not ask again and again")
+		require.False(t, w.Verdict().Ready)
+		p.set(func(p *fakePool) { p.contact = poolactor.Contact{Open: 1, Verified: 1, Alive: time.Now()} })
+		back()
+		pass(time.Millisecond)
+		require.True(t, w.Verdict().Ready)
+		greeted := w.Verdict().Since
+
+		p.set(func(p *fakePool) { p.contact = poolactor.Contact{} })
+		pass(time.Hour)
+		require.True(t, w.Verdict().Ready, "an idle pool without a minimum is ready")
+		require.Equal(t, greeted, w.Verdict().Since)
+		require.Equal(t, 1, p.waited(), "and keeps no server awake")
+	})
+}
+
+func TestTheWatchWaitsForTheEndOfAnOutage(t *testing.T) {
+	p := wellPool()
+	served(t, p, nil, func(t *testing.T, w *Watch, back func()) {
+		pass(time.Second)
+		require.Zero(t, p.waited())
+		p.set(func(p *fakePool) { p.stat.Outage, p.contact = down(time.Now()), poolactor.Contact{} })
+		pass(lookEvery)
+		require.Equal(t, 1, p.waited())
+		v := w.Verdict()
+		require.False(t, v.Ready)
+		require.Equal(t, 3, v.Attempts)
+
+		p.set(func(p *fakePool) {
+			p.stat.Outage, p.contact = messages.Outage{}, poolactor.Contact{Open: 1, Verified: 1, Alive: time.Now()}
+		})
+		back()
+		pass(time.Millisecond)
+		require.True(t, w.Verdict().Ready)
+		require.Equal(t, 1, p.waited())
+	})
+}
+
+func TestTheWatchDoesNotHurryAServerThatRefuses(t *testing.T) {
+	p := &fakePool{wait: func(context.Context) error { return errors.New("wrong password") }}
+	served(t, p, nil, func(t *testing.T, _ *Watch, _ func()) {
+		pass(10 * time.Second)
+		require.LessOrEqual(t, p.waited(), 11)
+		require.GreaterOrEqual(t, p.waited(), 9)
+	})
+}
+
+func TestDoubtLastsUntilAConnectionIsTrustedAgain(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		p := wellPool()
+		w := watchOver(p, goodTree)
+		require.True(t, w.Verdict().Ready)
+		pass(time.Second)
+
+		w.subject.Journal.addFromPool(poolactor.Event{
+			At: time.Now(), Kind: poolactor.EventDistrusted, Err: errors.New("no answer"),
+		}, poolPath)
+		p.set(func(p *fakePool) { p.contact.Verified = 0 })
+		v := w.Verdict()
+		require.False(t, v.Ready)
+		require.Equal(t, "no answer", v.Cause)
+		require.True(t, w.unsure(), "somebody must find the way back, also when nobody calls")
+
+		pass(time.Minute)
+		p.set(func(p *fakePool) { p.contact.Verified = 1 })
+		v = w.Verdict()
+		require.True(t, v.Ready)
+		require.Equal(t, time.Now(), v.Since)
+
+		pass(time.Minute)
+		p.set(func(p *fakePool) { p.contact = poolactor.Contact{} })
+		require.True(t, w.Verdict().Ready, "that doubt was settled; the pool is empty for another reason")
+		require.False(t, w.unsure())
+	})
+}
+
+func TestEachChangeIsLoggedOnce(t *testing.T) {
+	var log bytes.Buffer
+	logger := zerolog.New(&log)
+	p := wellPool()
+	p.wait = func(context.Context) error { return errors.New("still down") }
+	served(t, p, func(w *Watch) { w.log = &logger }, func(t *testing.T, _ *Watch, _ func()) {
+		pass(time.Second)
+		p.set(func(p *fakePool) { p.stat.Outage, p.contact = down(time.Now()), poolactor.Contact{} })
+		pass(10 * time.Second)
+		p.set(func(p *fakePool) {
+			p.stat.Outage, p.contact = messages.Outage{}, poolactor.Contact{Verified: 1, Open: 1}
+		})
+		pass(10 * time.Second)
+	})
+	type line struct {
+		Level, Message, Cause string
+		Remedy                string `json:"what_to_do"`
+	}
+	var lines []line
+	for d := json.NewDecoder(&log); d.More(); {
+		var l line
+		require.NoError(t, d.Decode(&l))
+		lines = append(lines, l)
+	}
+	require.Len(t, lines, 3)
+	require.Equal(t, line{Level: "info", Message: "ready"}, lines[0])
+	require.Equal(t, "warn", lines[1].Level)
+	require.Equal(t, "not ready: the database cannot be reached", lines[1].Message)
+	require.Equal(t, "connection refused", lines[1].Cause)
+	require.NotEmpty(t, lines[1].Remedy)
+	require.Equal(t, "ready", lines[2].Message)
+}
+
+func TestReadyWhileDownCanBeChanged(t *testing.T) {
+	p := &fakePool{stat: poolactor.Stat{Outage: down(time.Now())}}
+	w := watchOver(p, goodTree)
+	require.False(t, w.Verdict().Ready)
+	w.SetReadyWhileDown(true)
+	require.True(t, w.Verdict().Ready)
+	w.SetReadyWhileDown(false)
+	require.False(t, w.Verdict().Ready)
+}
+
+func TestALostConnectionIsFollowedUp(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		p := wellPool()
+		w := watchOver(p, goodTree)
+		require.True(t, w.Verdict().Ready)
+		pass(time.Minute)
+		require.True(t, w.Verdict().Ready)
+		w.subject.Journal.addFromPool(poolactor.Event{At: time.Now(), Kind: poolactor.EventCheckFailed}, poolPath)
+		p.set(func(p *fakePool) { p.contact = poolactor.Contact{} })
+		require.True(t, w.unsure(), "its server may be gone, and nobody else would look")
+		require.True(t, w.Verdict().Ready, "one lost connection is no outage")
+
+		pass(time.Minute)
+		p.set(func(p *fakePool) { p.contact.Verified = 1 })
+		w.Verdict()
+		p.set(func(p *fakePool) { p.contact.Verified = 0 })
+		require.False(t, w.unsure(), "that was looked into")
+	})
+}
