@@ -1,0 +1,128 @@
+# The project's tasks. `make` lists them: each target whose line ends in "## help" is one.
+
+SHELL := bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
+.NOTPARALLEL:
+
+# Settings, from the command line or the environment.
+RACE ?=#            1: tests run under the race detector
+COVER ?=#           1: tests write cover profiles, which `make cover-gate` reads
+TIMEOUT ?= 15m#     for each package's tests
+ARGS ?=#            handed on by run, demo and mutants
+BENCH ?= .#         which benchmarks, a regular expression
+COUNT ?= 6#         how often each benchmark runs: benchstat wants at least 6
+
+# What tests and coverage leave behind. Its name begins with a dot, so that Go's ./... passes it by.
+BUILD := .build
+# Modules with dependencies that the library shall not have.
+NESTED := $(patsubst %/go.mod,%,$(wildcard test/*/go.mod))
+# All of them but one have tests; benchmarks are run by make bench.
+TESTED := $(filter-out test/bench,$(NESTED))
+TOOL := go tool -modfile=internal/tools/go.mod
+# What the coverage gate is about; all tests of the module count for it.
+COVERED := ./messages/...,./actors/...,./poolactor/...,./supervisor/...
+# Packages whose tests come alive with the build tag failpoint.
+FAILPOINTS := ./internal/failpoint/... ./poolactor/...
+# What leaves itself out under the race detector, because there it takes too long or measures something else.
+PLAIN := -run='^(TestModelOfTheHandOff|TestAskAllocatesNothing)$$' ./actors ./poolactor
+
+# A go.work further up would hide the modules from each other. Stamping would fail where git does not trust the folder's
+# owner; only the daemon's binary is stamped.
+export GOWORK := off
+export GOFLAGS := $(strip $(GOFLAGS) -buildvcs=false)
+
+race_on := $(filter-out 0,$(strip $(RACE)))
+cover_on := $(filter-out 0,$(strip $(COVER)))
+# No result from the cache: it would prove nothing about the server and the containers of today.
+plain_flags := -count=1 -shuffle=on -timeout=$(strip $(TIMEOUT))
+test_flags := $(plain_flags) $(if $(race_on),-race)
+cover_flags = $(if $(cover_on),-coverpkg=$(COVERED) -coverprofile=$(BUILD)/cover.$(1).out)
+
+.PHONY: help
+help:
+	@echo 'usage: make TARGET [NAME=VALUE ...]'
+	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  \1\t\2/p' Makefile | expand -t 14
+	@echo 'settings:'
+	@sed -n 's/^\([A-Z]*\) ?= *\([^#]*[^# ]\)\{0,1\}# *\(.*\)/  \1\t\3 (\2)/p' Makefile | sed 's/ ()$$//' | expand -t 14
+
+.PHONY: run
+run: ## run the daemon: against DATABASE_URL if that is set, else with a throwaway PostgreSQL of its own
+	@if [ -n "$${DATABASE_URL:-}" ]; then embedded=; else embedded=--embedded; go run ./internal/setup postgresql; fi; \
+	$(MAKE) --no-print-directory build; \
+	exec bin/supervised run $$embedded $(ARGS)
+
+.PHONY: demo
+demo: build ## kill a throwaway PostgreSQL again and again under load, and count who noticed
+	@go run ./internal/setup postgresql
+	@exec bin/supervised demo $(ARGS)
+
+.PHONY: build
+build: ## build bin/supervised
+	@go build -buildvcs=$$(git rev-parse --verify --quiet HEAD >/dev/null 2>&1 && echo auto || echo false) -o bin/ ./cmd/supervised
+
+.PHONY: test
+test: setup lint $(BUILD) ## pass every test, RACE=1 under the race detector; sets up what is missing
+	@rm -f $(BUILD)/cover.*; status=0; \
+	go run ./internal/testreport -output $(BUILD)/test-output.txt \
+		-- $(test_flags) $(call cover_flags,main) ./... \
+		-- $(test_flags) $(call cover_flags,failpoint) -tags=failpoint $(FAILPOINTS) \
+		$(foreach module,$(TESTED),-- -C $(module) $(test_flags) ./...) \
+		$(if $(race_on),-- $(plain_flags) $(PLAIN)) || status=1; \
+	go run ./internal/secret/canary/scan $(BUILD)/test-output.txt || status=1; \
+	exit $$status
+
+.PHONY: race
+race: ## make test RACE=1
+	@$(MAKE) --no-print-directory test RACE=1
+
+.PHONY: cover
+cover: ## pass every test and the coverage gate
+	@$(MAKE) --no-print-directory test COVER=1
+	@$(MAKE) --no-print-directory cover-gate
+
+.PHONY: cover-gate
+cover-gate: ## check the cover profiles of the last make test COVER=1
+	@go run ./internal/covergate -min 90 -of $(COVERED) $(BUILD)/cover.*.out
+
+.PHONY: lint
+lint: ## check format, go vet and staticcheck; golangci-lint and shellcheck where they are installed
+	@unformatted=$$($(TOOL) gofumpt -l .); if [ -n "$$unformatted" ]; then \
+		printf 'not in the format of gofumpt, make fmt mends it:\n%s\n' "$$unformatted"; exit 1; fi
+	@for tags in '' failpoint; do go vet -tags="$$tags" ./...; $(TOOL) staticcheck -tags="$$tags" ./...; done
+	@for module in $(NESTED); do ( cd "$$module"; go vet ./...; \
+		go tool -modfile=../../internal/tools/go.mod staticcheck ./... ); done
+	@case "$$(golangci-lint version --short 2>/dev/null || :)" in 2.*) golangci-lint run ./... ;; esac
+	@if command -v shellcheck >/dev/null; then shellcheck .ci/run internal/setup/*.sh; fi
+
+.PHONY: fmt
+fmt: ## bring all Go files into the format of gofumpt
+	@$(TOOL) gofumpt -l -w .
+
+.PHONY: mutants
+mutants: ## break each rule of the code once and see that a test turns red
+	@go run ./test/mutants $(ARGS)
+
+.PHONY: chaos
+chaos: ## the chaos tests alone, with what they measured
+	@go run ./internal/setup postgresql
+	@cd test/chaos && go test -count=1 -timeout=60m -v $(if $(race_on),-race) ./...
+
+.PHONY: bench
+bench: $(BUILD) ## run the benchmarks and sum them up
+	@go run ./internal/setup postgresql
+	@for module in . $(NESTED); do go test -C "$$module" -run='^$$' -bench='$(strip $(BENCH))' -benchmem -count=$(strip $(COUNT)) ./...; done \
+		| tee $(BUILD)/bench.txt
+	@$(TOOL) benchstat $(BUILD)/bench.txt
+
+.PHONY: setup
+setup: ## install what the tests need and the machine lacks, SETUP=0 never
+	@go run ./internal/setup postgresql $(if $(race_on),gcc)
+
+.PHONY: clean
+clean: ## remove what the targets made
+	@rm -rf $(BUILD) bin coverage.out
+
+# The folder hides itself from git.
+$(BUILD):
+	@mkdir -p $(BUILD) && echo '*' >$(BUILD)/.gitignore

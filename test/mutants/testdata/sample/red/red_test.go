@@ -1,0 +1,7 @@
+package red
+
+import "testing"
+
+func TestIsAlwaysRed(t *testing.T) {
+	t.Error("as ever")
+}
