@@ -11,34 +11,35 @@ import (
 )
 
 // docker kill, through a published port: Docker's proxy accepts for the dead server, so that dials succeed and hang.
-// First success within 600 ms of the server accepting again (the median of five, plus how late the machine was).
+// First success within 600 ms of the server accepting again: the median of five, plus how long after the server's own
+// word a bare log-in came through that began with that word. Where the network of a container comes up after its proxy,
+// the kernel asks for its address once a second, and nobody gets through in between.
 func TestKillsOfAContainer(t *testing.T) {
 	server := container.Own(t, container.Options{})
 	w := begin(t, server.DSN(), 32)
 	var (
 		faults      []judge.Fault
-		waits, late []time.Duration
+		waits, bare []time.Duration
 	)
 	for range 5 {
 		w.untilBusy(t)
-		var took time.Duration
-		late = append(late, lateness(func() {
-			f := judge.Fault{At: time.Now()}
-			require.NoError(t, server.Kill(t.Context()))
-			f.DeadBy = time.Now()
-			faults = append(faults, f)
-			wait(time.Second)
-			require.NoError(t, server.Start(t.Context()))
-			first := w.succeededAfter(t, f.DeadBy.Add(500*time.Millisecond))
-			accepted, err := server.ReadyAt(t.Context())
-			require.NoError(t, err)
-			took = first.Sub(accepted)
-		}))
-		waits = append(waits, took)
+		f := judge.Fault{At: time.Now()}
+		require.NoError(t, server.Kill(t.Context()))
+		f.DeadBy = time.Now()
+		faults = append(faults, f)
+		wait(time.Second)
+		require.NoError(t, server.Start(t.Context()))
+		loggedIn, err := server.WaitAccepting(t.Context())
+		require.NoError(t, err)
+		first := w.succeededAfter(t, f.DeadBy.Add(500*time.Millisecond))
+		accepted, err := server.ReadyAt(t.Context())
+		require.NoError(t, err)
+		waits = append(waits, first.Sub(accepted))
+		bare = append(bare, loggedIn.Sub(accepted))
 	}
 	w.judged(t, faults)
-	t.Logf("first success after the server accepted: %v; the machine was late by %v", waits, late)
-	require.LessOrEqual(t, median(waits), 600*time.Millisecond+median(late))
+	t.Logf("first success after the server accepted: %v; of a bare log-in: %v", waits, bare)
+	require.LessOrEqual(t, median(waits), 600*time.Millisecond+median(bare))
 }
 
 func TestARestartOfAContainer(t *testing.T) {
