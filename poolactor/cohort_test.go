@@ -24,7 +24,7 @@ var errDown = errors.New("down")
 // has waited for the schedule's length and seen one fail, give or take the seconds in which cohorts are sealed.
 func TestCohortsFailExactlyTheirOwn(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
-		p := patience{failures: uint64(rapid.IntRange(1, 5).Draw(t, "permitted")), length: 10 * time.Second}
+		p := patience{failures: uint64(rapid.IntRange(1, 8).Draw(t, "permitted")), length: 3 * time.Second}
 		var cs cohorts
 		cs.open()
 		type waiter struct {

@@ -78,8 +78,7 @@ func (p *Pool) wait(ctx context.Context, first bool) (*Lease, error) {
 		gen, ok := t.claim()
 		failpoint.Hit("caller.claimed")
 		if !ok {
-			p.chain()
-			continue
+			continue // stale; still counted, it passes the signal on above
 		}
 		p.waiting.Add(-1)
 		p.chain()

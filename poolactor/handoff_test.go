@@ -323,6 +323,23 @@ func TestASuspendedPoolTakesItsOffersBack(t *testing.T) {
 	require.Zero(t, p.Stat().Opening)
 }
 
+// Suspend may come between an offer and its taker.
+func TestAnOfferOfASuspendedPoolIsPutBack(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		p, _ := still(t, 1)
+		tok := put(p, 0, free)
+		p.ready <- tok
+		p.gate.set(gateSuspended)
+		ctx, cancel := context.WithCancel(t.Context())
+		served := parked(ctx, p)
+		require.Empty(t, served)
+		require.Equal(t, free, stateOf(p, 0))
+		require.Equal(t, hint{slot: tok.slot, token: tok}, <-p.hints)
+		cancel()
+		require.Nil(t, <-served)
+	})
+}
+
 func TestTrimLeavesOneInReady(t *testing.T) {
 	p, l := still(t, 3)
 	p.ready = make(chan *token, 3)

@@ -58,6 +58,20 @@ func TestAWaiterWithoutSupplyGetsADial(t *testing.T) {
 	})
 }
 
+func TestAWaiterWithSupplyGetsNoDial(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		waiting := rapid.IntRange(1, 40).Draw(t, "waiting")
+		coming := rapid.IntRange(0, waiting).Draw(t, "coming")
+		v := view{open: true, max: 50, maxDials: 50, waiting: waiting, served: waiting - coming, opening: coming, counted: coming}
+		require.Positive(t, v.room())
+		require.Zero(t, v.orders())
+		v.served--
+		if v.served >= 0 {
+			require.Equal(t, 1, v.orders())
+		}
+	})
+}
+
 func TestAScoutIgnoresTheBackoffAndNothingElse(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		v := anyView(t)

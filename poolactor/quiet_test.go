@@ -230,6 +230,13 @@ func TestTwoClosersCloseOnce(t *testing.T) {
 	})
 }
 
+func TestWhatWasJustDialledNeedsNoCheck(t *testing.T) {
+	inMemory(t, neverChecked(1), func(t *testing.T, p *Pool, server *fakepg.Server) {
+		acquired(t, p).Release()
+		require.Zero(t, p.Stat().Checks)
+	})
+}
+
 // What was dialled or checked before all were distrusted is not trusted, though the answer came after.
 func TestAnAnswerToAnEarlierQuestionProvesNothing(t *testing.T) {
 	inMemory(t, neverChecked(1), func(t *testing.T, p *Pool, server *fakepg.Server) {
