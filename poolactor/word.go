@@ -1,6 +1,10 @@
 package poolactor
 
-import "sync/atomic"
+import (
+	"sync/atomic"
+
+	"github.com/seed-4ff2b7b9/supervised/internal/failpoint"
+)
 
 // state is what a slot is in; the word that carries it is the truth about the slot, whatever a hint says.
 type state uint8
@@ -80,6 +84,7 @@ type atomicWord struct{ v atomic.Uint64 }
 func (a *atomicWord) Load() word { return word(a.v.Load()) }
 
 func (a *atomicWord) swap(from, to word) bool {
+	failpoint.Hit("word.changing")
 	return a.v.CompareAndSwap(uint64(from), uint64(to))
 }
 
@@ -147,6 +152,7 @@ func (a *atomicGate) distrust(since gate) bool {
 		if g.epoch() != since.epoch() {
 			return false
 		}
+		failpoint.Hit("word.changing")
 		if a.v.CompareAndSwap(uint64(g), uint64(g+gateEpoch)) {
 			return true
 		}
