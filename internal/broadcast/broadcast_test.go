@@ -124,3 +124,15 @@ func ExampleBus() {
 	// restarted
 	// lost: 1
 }
+
+func TestCloseTwice(t *testing.T) {
+	var b broadcast.Bus[int]
+	events := b.Subscribe(t.Context(), 1)
+	b.Publish(1)
+	b.Close()
+	b.Close()
+	require.Equal(t, 1, <-events)
+	_, open := <-events
+	require.False(t, open)
+	b.Publish(2) // to nobody
+}
