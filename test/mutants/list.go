@@ -25,6 +25,8 @@ type conditions struct {
 	Tags string
 	// Race runs the tests under the race detector.
 	Race bool
+	// Short runs them with -short.
+	Short bool
 	// Count runs each test so often, for mutants that show only now and then; 0 is once.
 	Count int
 	// Timeout is how long the tests may take; 0 is two minutes. A mutant that makes them hang is killed by it.
@@ -103,6 +105,7 @@ func (c conditions) or(head conditions) conditions {
 	c.Run = cmp.Or(c.Run, head.Run)
 	c.Tags = cmp.Or(c.Tags, head.Tags)
 	c.Race = c.Race || head.Race
+	c.Short = c.Short || head.Short
 	c.Count = cmp.Or(c.Count, head.Count, 1)
 	c.Timeout = cmp.Or(c.Timeout, head.Timeout, 2*time.Minute)
 	return c

@@ -125,8 +125,8 @@ func TestConditionsOfTheHeadHold(t *testing.T) {
 	require.Equal(t, conditions{Tests: "./counter", Count: 1, Timeout: 30 * time.Second, Tags: "thorough", Run: "TestReset"}, m[1].conditions)
 	require.Equal(t, time.Second, m[2].Timeout)
 
-	c := conditions{Race: true, Count: 20, Tests: "./a ./b", Timeout: time.Minute, Run: "X", Tags: "failpoint"}
-	require.Equal(t, "-vet=off -failfast -count=20 -timeout=1m0s -tags=failpoint -run=X -race ./a ./b", strings.Join(c.flags(), " "))
+	c := conditions{Race: true, Short: true, Count: 20, Tests: "./a ./b", Timeout: time.Minute, Run: "X", Tags: "failpoint"}
+	require.Equal(t, "-vet=off -failfast -count=20 -timeout=1m0s -tags=failpoint -run=X -race -short ./a ./b", strings.Join(c.flags(), " "))
 }
 
 func TestListsThatAreWrong(t *testing.T) {

@@ -99,6 +99,9 @@ func (c conditions) flags() []string {
 	if c.Race {
 		flags = append(flags, "-race")
 	}
+	if c.Short {
+		flags = append(flags, "-short")
+	}
 	return append(flags, strings.Fields(c.Tests)...)
 }
 
