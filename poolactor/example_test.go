@@ -18,48 +18,73 @@ import (
 	"github.com/seed-4ff2b7b9/supervised/supervisor"
 )
 
-// The examples run against a server in memory, so that their output is checked without PostgreSQL. An application has
-// the first two lines of the first example instead.
+// The examples run against a server in memory, so that their output is checked without PostgreSQL. An application begins
+// with poolactor.ParseConfig, as the first example does.
 func inMemory(server *fakepg.Server) poolactor.Config {
 	return poolactor.Config{
 		ConnConfig: server.Config(), DialFunc: server.Dial, CancelDialFunc: server.CancelDial, LookupFunc: server.Lookup,
 	}
 }
 
+// README.md shows this code, but for what belongs to the server in memory.
 func Example() {
-	// cfg, err := poolactor.ParseConfig(os.Getenv("DATABASE_URL"))
-	// pool, err := poolactor.Open(ctx, cfg)
 	server := fakepg.New()
 	defer server.Close()
-	ctx := context.Background()
-	pool, err := poolactor.Open(ctx, inMemory(server))
-	if err != nil {
-		fmt.Println(err)
-		return
-	}
-	defer pool.Close()
 
-	// One statement: the pool leases a connection for it.
-	var answer int
-	if err := pool.QueryRow(ctx, "select $1::int", 42).Scan(&answer); err != nil {
-		fmt.Println(err)
-		return
-	}
-	fmt.Println("answer:", answer)
+	program := func(ctx context.Context, dsn string) error {
+		cfg, err := poolactor.ParseConfig(dsn)
+		if err != nil {
+			return err
+		}
 
-	// Several on the same connection: a lease.
-	lease, err := pool.Acquire(ctx)
-	if err != nil {
-		fmt.Println(err)
-		return
+		cfg.DialFunc, cfg.CancelDialFunc, cfg.LookupFunc = server.Dial, server.CancelDial, server.Lookup
+
+		pool, err := poolactor.Open(ctx, cfg)
+		if err != nil {
+			return err
+		}
+		defer pool.Close()
+
+		// One statement: the pool leases a connection for it.
+		var version string
+		if err := pool.QueryRow(ctx, "show server_version").Scan(&version); err != nil {
+			return err
+		}
+
+		// A transaction: it is committed if the function returns nil.
+		err = pool.WithTx(ctx, pgx.TxOptions{}, func(ctx context.Context, tx pgx.Tx) error {
+			_, err := tx.Exec(ctx, "update users set name = $1 where login = $2", "Ada Lovelace", "ada")
+			return err
+		})
+		if err != nil {
+			return err
+		}
+
+		// Several statements on the same connection: a lease, with a label that says who holds it. Release takes back what
+		// SET changed.
+		lease, err := pool.Acquire(poolactor.WithLabel(ctx, "report"))
+		if err != nil {
+			return err
+		}
+		defer lease.Release()
+		if _, err := lease.Exec(ctx, "set statement_timeout = '5min'"); err != nil {
+			return err
+		}
+		rows, _ := lease.Query(ctx, "select 7 from generate_series(1, $1)", 3)
+		numbers, err := pgx.CollectRows(rows, pgx.RowTo[int])
+		if err != nil {
+			return err
+		}
+
+		fmt.Println("server:", version)
+		fmt.Println("numbers:", numbers)
+		return nil
 	}
-	defer lease.Release()
-	rows, _ := lease.Query(ctx, "select 7 from generate_series(1, 3)")
-	numbers, err := pgx.CollectRows(rows, pgx.RowTo[int])
-	fmt.Println("numbers:", numbers, err)
+	fmt.Println(program(context.Background(), fakepg.DSN))
 	// Output:
-	// answer: 42
-	// numbers: [7 7 7] <nil>
+	// server: 15.0
+	// numbers: [7 7 7]
+	// <nil>
 }
 
 // With leases a connection for the time of a function, and releases it however that ends.
