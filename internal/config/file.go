@@ -111,6 +111,9 @@ var (
 	anchorError = regexp.MustCompile(`^yaml: unknown anchor '(.*)' referenced$`)
 )
 
+// yamlForm is what the parser looks for, in the words of somebody who does not know YAML.
+const yamlForm = `lines of the form "key: value", indented with spaces, and texts with special characters in quotes`
+
 // broken reports a file that is not YAML, in the words of the parser unless these quote what stands in the file: *name
 // is an alias in YAML, and also how a password may begin.
 func (f *file) broken(data []byte, err error) {
@@ -126,7 +129,7 @@ func (f *file) broken(data []byte, err error) {
 			line = n
 		}
 	}
-	f.complain(line, "", "is not YAML: "+problem, "")
+	f.complain(line, "", "is not YAML: "+problem, yamlForm)
 }
 
 // sections reads the top level.

@@ -87,7 +87,7 @@ var badFiles = []bad{
 	{"port in the url", "database:\n  url: postgres://h:70000/d", 2, "database.url", "its port is not accepted; allowed: whole numbers from 1 to 65535"},
 	{"sslmode in the url", "database:\n  url: host=h sslmode=x", 2, "database.url", "its sslmode is not accepted"},
 	{"exec mode in the url", "database:\n  url: postgres://h/d?default_query_exec_mode=x", 2, "database.url", "its default_query_exec_mode is not accepted; allowed: one of cache_statement"},
-	{"broken YAML", "database:\n  host: a\n   port: 1", 3, "", "is not YAML: mapping values are not allowed in this context"},
+	{"broken YAML", "database:\n  host: a\n   port: 1", 3, "", "is not YAML: mapping values are not allowed in this context; allowed: lines of the form \"key: value\", indented with spaces, and texts with special characters in quotes"},
 	{"broken in the first line", "database: [", 1, "", "is not YAML: "},
 	{"tab", "database:\n\thost: a", 2, "", "is not YAML: found character that cannot start any token"},
 	{"two documents", "log:\n  level: info\n---\nlog:\n", 3, "", "a second YAML document begins; allowed: one document"},
@@ -108,6 +108,7 @@ func TestEachMistakeInTheFileIsOneError(t *testing.T) {
 			require.Equal(t, path, all[0].Source)
 			require.Equal(t, b.line, all[0].Line, all[0].Error())
 			require.Equal(t, b.key, all[0].Key)
+			require.NotEmpty(t, all[0].Allowed)
 			place := path + ":" + strconv.Itoa(b.line) + ": "
 			if b.key != "" {
 				place += b.key + ": "
@@ -319,13 +320,30 @@ func TestDurationsAreSecondsOrHaveUnits(t *testing.T) {
 }
 
 func TestUnsetLowerBoundFollowsTheUpperOne(t *testing.T) {
-	c := load(t, "database: {pool_max_size: 3, max_lifetime: 60}\nretry: {max_backoff: 0.2}")
+	c := load(t, "database: {pool_max_size: 3}\nretry: {max_backoff: 0.2}")
 	require.Equal(t, 3, c.Database.PoolMinSize)
-	require.Equal(t, config.Duration(time.Minute), c.Database.MaxLifetimeJitter)
 	require.Equal(t, config.Duration(200*time.Millisecond), c.Retry.InitialBackoff)
 
 	c = load(t, "database: {max_lifetime: 0, max_lifetime_jitter: 60}")
 	require.Equal(t, config.Duration(time.Minute), c.Database.MaxLifetimeJitter, "a bound that is off bounds nothing")
+}
+
+func TestUnsetJitterIsAtMostATenthOfTheLifetime(t *testing.T) {
+	for text, want := range map[string]time.Duration{
+		"{}":                  5 * time.Minute,
+		"{max_lifetime: 24h}": 5 * time.Minute,
+		"{max_lifetime: 50m}": 5 * time.Minute,
+		"{max_lifetime: 2m}":  12 * time.Second,
+		"{max_lifetime: 0}":   5 * time.Minute, // of no use, and as documented
+		"{max_lifetime: 2m, max_lifetime_jitter: 2m}": 2 * time.Minute,
+		"{max_lifetime: 2m, max_lifetime_jitter: 0}":  0,
+	} {
+		require.Equal(t, want, time.Duration(load(t, "database: "+text).Database.MaxLifetimeJitter), text)
+	}
+
+	t.Setenv("DATABASE_MAX_LIFETIME_JITTER", "90s")
+	c := load(t, "database: {max_lifetime: 2m}")
+	require.Equal(t, 90*time.Second, time.Duration(c.Database.MaxLifetimeJitter), "set in the environment")
 }
 
 func TestAliasesWithinTheFile(t *testing.T) {

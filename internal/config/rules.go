@@ -11,9 +11,19 @@ const maxSchedule = 2 * time.Minute
 // relate checks what several keys say together.
 func (c *Config) relate() problems {
 	var found problems
+	c.spreadLifetimes()
 	c.order(&found)
 	c.schedule(&found)
 	return found
+}
+
+// spreadLifetimes makes the default of max_lifetime_jitter a tenth of max_lifetime, if that is less: of a short lifetime
+// the fixed one would leave nothing, and connections would be replaced as soon as they are open.
+func (c *Config) spreadLifetimes() {
+	d := &c.Database
+	if _, set := c.origins["database.max_lifetime_jitter"]; !set && d.MaxLifetime > 0 {
+		d.MaxLifetimeJitter = min(d.MaxLifetimeJitter, d.MaxLifetime/10)
+	}
 }
 
 // order holds each key at or below the one that its tag atmost names. If only that one was set, the default of the
