@@ -4,6 +4,7 @@ import (
 	"context"
 
 	"github.com/seed-4ff2b7b9/supervised/actors"
+	"github.com/seed-4ff2b7b9/supervised/internal/failpoint"
 	"github.com/seed-4ff2b7b9/supervised/messages"
 )
 
@@ -29,17 +30,22 @@ func newDesk(p *Pool) *actors.Actor[ToPool] {
 
 const deskMailbox = 256
 
-func (desk) Start(context.Context, actors.Ref[ToPool]) error { return nil }
+func (desk) Start(context.Context, actors.Ref[ToPool]) error {
+	failpoint.Hit("desk.started")
+	return nil
+}
 
 func (d desk) Handle(_ context.Context, m ToPool) error {
 	if m.Release != nil {
 		m.Release.Release()
+		failpoint.Hit("desk.released")
 		return nil
 	}
 	reply := m.Reply.Detach()
 	if !d.p.crew.Go(func() { d.serve(m.Acquire, reply) }) {
 		reply.Fail(d.p.ended())
 	}
+	failpoint.Hit("desk.served")
 	return nil
 }
 

@@ -62,7 +62,7 @@ func (p *Pool) wait(ctx context.Context, first bool) (*Lease, error) {
 	}
 	cohort := p.cohorts.join(hurry)
 	if p.waiting.Add(1) == 1 {
-		p.noticeWaiter()
+		p.noticeOutage()
 	}
 	failpoint.Hit("caller.counted")
 	for {

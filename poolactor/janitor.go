@@ -3,6 +3,8 @@ package poolactor
 import (
 	"context"
 	"time"
+
+	"github.com/seed-4ff2b7b9/supervised/internal/failpoint"
 )
 
 // janitor is the actor that replaces old connections and closes unused ones, wherever they are: what is leased leaves
@@ -37,6 +39,7 @@ func (j *janitor) round(now int64) {
 	slots := j.p.all()
 	spare := j.spare(slots)
 	for i, s := range slots {
+		failpoint.Hit("janitor.looking")
 		unused := j.unused(i, s, now)
 		switch w := s.word.Load(); {
 		case !w.state().hasConnection():
@@ -81,11 +84,12 @@ func (j *janitor) unused(i int, s *slot, now int64) int64 {
 
 // retire has a connection closed: at once where it rests or is on offer, else when it comes back.
 func (j *janitor) retire(s *slot) {
-	if s.word.flag(flagRetire, leased, checking, cleaning, resting) {
-		j.p.tell(hint{slot: s})
-		return
+	retired := s.word.flag(flagRetire, leased, checking, cleaning, resting)
+	if !retired {
+		_, retired = s.word.move(broken, free)
 	}
-	if _, ok := s.word.move(broken, free); ok {
+	failpoint.Hit("janitor.retired")
+	if retired {
 		j.p.tell(hint{slot: s})
 	}
 }

@@ -277,7 +277,12 @@ type patients struct{ p *Pool }
 
 func (h patients) Waiting() int            { return int(h.p.waiting.Load()) }
 func (h patients) Outage() messages.Outage { return *h.p.outage.Load() }
-func (h patients) Scout()                  { h.p.scoutDue.Store(true); h.p.wake() }
+
+func (h patients) Scout() {
+	h.p.scoutDue.Store(true)
+	failpoint.Hit("health.scouting")
+	h.p.wake()
+}
 
 // atRest are the states in which nobody uses a connection. Opened is among them: the look that precedes each round of
 // checks leaves every connection in it until the actor's next turn.
@@ -309,8 +314,7 @@ func (h patients) Check(ctx context.Context, index int) error {
 		return nil
 	}
 	answer := make(chan error, 1)
-	if !p.crew.Go(func() { answer <- p.check(s, g, nil) }) {
-		p.endTending(s, checking, false)
+	if !h.handOver(s, func() { answer <- p.check(s, g, nil) }) {
 		return ErrClosed
 	}
 	bound := time.NewTimer(p.checkBound())
@@ -326,6 +330,18 @@ func (h patients) Check(ctx context.Context, index int) error {
 	}
 }
 
+// handOver gives a slot that was taken for a check to a worker. If there is none any more, or this life of the health
+// actor ends here, the connection is closed.
+func (h patients) handOver(s *slot, work func()) (done bool) {
+	defer func() {
+		if !done {
+			h.p.endTending(s, checking, false)
+		}
+	}()
+	failpoint.Hit("health.checking")
+	return h.p.crew.Go(work)
+}
+
 // Look peeks at every socket that rests or is on offer and drops the dead ones.
 func (h patients) Look() int {
 	dead := 0
@@ -337,15 +353,23 @@ func (h patients) Look() int {
 		if !s.word.swap(w, w.to(checking)) {
 			continue // a caller was faster and looks for itself
 		}
-		// Whoever met the word in between has dropped its hint, so the slot goes back by way of the actor.
-		err := s.conn.Load().Look()
-		h.p.endTending(s, checking, err == nil)
-		if err != nil {
+		if err := h.lookAt(s); err != nil {
 			dead++
 			h.p.reportCheck(s, err)
 		}
 	}
 	return dead
+}
+
+// lookAt peeks at one socket and gives the slot back, also when this life of the health actor ends here. Whoever met the
+// word in between has dropped its hint, so it goes back by way of the pool actor.
+func (h patients) lookAt(s *slot) (err error) {
+	fit := false
+	defer func() { h.p.endTending(s, checking, fit) }()
+	failpoint.Hit("health.looking")
+	err = s.conn.Load().Look()
+	fit = err == nil
+	return err
 }
 
 func (s *slot) pid() uint32 {

@@ -41,7 +41,8 @@ func (o orders) Next() (messages.Order, bool) {
 	return messages.Order{}, false
 }
 
-// Opened stores the connection in the slot before anybody is told.
+// Opened stores the connection in the slot. Nothing comes after the word has changed: from then on the connection is the
+// pool's.
 func (o orders) Opened(order messages.Order, c *backend.Conn) {
 	p, s := o.p, o.p.all()[order.Slot]
 	now := p.now()
@@ -54,9 +55,14 @@ func (o orders) Opened(order messages.Order, c *backend.Conn) {
 	s.stack.Store(nil)
 	failpoint.Hit("dialer.stored")
 	s.word.move(opened, dialing)
-	p.dials.Add(1)
-	p.publish(Event{Kind: EventOpened, Slot: s.index, PID: c.PID()})
+}
+
+// Announce tells about a connection that was stored.
+func (o orders) Announce(order messages.Order) {
+	p, s := o.p, o.p.all()[order.Slot]
 	failpoint.Hit("dialer.opened")
+	p.dials.Add(1)
+	p.publish(Event{Kind: EventOpened, Slot: s.index, PID: s.pid()})
 	p.tell(hint{slot: s})
 }
 
@@ -122,8 +128,9 @@ func (p *Pool) wantPlace() { _ = p.retry.Ref().TryTell(messages.PlaceWanted{}) }
 
 func (p *Pool) tellHealth(m messages.ToHealth) { _ = p.health.Ref().TryTell(m) }
 
-// noticeWaiter lets the health actor know that somebody begins to wait, so that in an outage it sends scouts more often.
-func (p *Pool) noticeWaiter() {
+// noticeOutage lets the health actor know of an outage, if there is one: it began, or somebody begins to wait, so that
+// scouts are sent more often.
+func (p *Pool) noticeOutage() {
 	if !p.outage.Load().Since.IsZero() {
 		p.tellHealth(messages.OutageBegan{})
 	}

@@ -67,8 +67,16 @@ func (p *Pool) assemble() error {
 	return nil
 }
 
+// upkeep is a part of the pool beside its actor. A crash may have swallowed the last hint of the life before, so each life
+// begins with the pool actor looking at every slot, and the health actor at the outage.
 func (p *Pool) upkeep(name string, life func() suture.Service) supervisor.Child {
-	return supervisor.Child{Name: name, New: life, Restart: p.cfg.Supervision.Upkeep, StopTimeout: 2 * time.Second}
+	begin := func() suture.Service {
+		p.rescan.Store(true)
+		p.wake()
+		p.noticeOutage()
+		return life()
+	}
+	return supervisor.Child{Name: name, New: begin, Restart: p.cfg.Supervision.Upkeep, StopTimeout: 2 * time.Second}
 }
 
 // offIfZero undoes withDefaults for a part whose own zero value means the default.

@@ -46,7 +46,7 @@ func intact(w *world) {
 
 func TestACrashLosesNothing(t *testing.T) {
 	var places []string
-	for _, method := range []string{"Reclaim", "Next", "Failed", "Outage", "SetOutage"} {
+	for _, method := range []string{"Reclaim", "Next", "Announce", "Failed", "Outage", "SetOutage"} {
 		places = append(places, "before "+method, "after "+method)
 	}
 	places = append(places, "before Opened")

@@ -14,7 +14,9 @@ import (
 func (l *life) conclude(f *flight) {
 	if f.conn != nil {
 		l.orders.Opened(f.order, f.conn)
-		f.conn, f.settled = nil, true
+		f.conn = nil
+		l.orders.Announce(f.order)
+		f.settled = true
 		l.loggedIn(f)
 		return
 	}

@@ -9,8 +9,8 @@ import (
 )
 
 // Orders is the pool's side of dialling. All methods are safe from any goroutine and never block. An order that Next
-// handed out ends by one call of Opened or Failed; after a crash a second Failed for it may follow, which must do
-// nothing.
+// handed out ends by one call of Opened or Failed; after a crash a Failed for an order that has ended may follow, which
+// must do no more than tell about its slot.
 type Orders interface {
 	// Reclaim makes all orders that were taken and have not ended wanted again. It is called at the start of each life,
 	// when no dial of an earlier one runs any more.
@@ -18,8 +18,11 @@ type Orders interface {
 	// Next takes one order that is wanted; false if there is none.
 	Next() (messages.Order, bool)
 	// Opened ends an order and hands the connection over. If it panics, the connection is still the caller's, who
-	// closes it.
+	// closes it; when it returns, the connection is the pool's.
 	Opened(messages.Order, *backend.Conn)
+	// Announce tells about a connection that was handed over. It is a step of its own, so that a panic on the way leaves
+	// no doubt about whose the connection is.
+	Announce(messages.Order)
 	// Failed ends an order without a connection, for the reason given, which is free of secrets. A nil error gives it
 	// back: nothing was learned, and the pool may order anew when it needs to.
 	Failed(messages.Order, error)

@@ -107,8 +107,9 @@ func (p *pool) Opened(o messages.Order, c *backend.Conn) {
 		panic("a connection for a slot that is not being dialled")
 	}
 	p.slots[o.Slot], p.conns[o.Slot] = opened, c
-	p.hint()
 }
+
+func (p *pool) Announce(messages.Order) { p.step("Announce", p.hint) }
 
 func (p *pool) Failed(o messages.Order, err error) {
 	p.step("Failed", func() {
