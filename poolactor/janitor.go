@@ -45,7 +45,7 @@ func (j *janitor) round(now int64) {
 		case !w.state().hasConnection():
 		case s.expires.Load() != 0 && now >= s.expires.Load():
 			j.retire(s)
-		case spare > 0 && j.p.cfg.MaxIdleTime > 0 && unused >= int64(j.p.cfg.MaxIdleTime) && w.state().in([]state{resting, free}):
+		case spare > 0 && j.p.cfg.MaxIdleTime > 0 && unused >= int64(j.p.cfg.MaxIdleTime) && w.state().in(unleased):
 			j.retire(s)
 			spare--
 		}
@@ -55,6 +55,10 @@ func (j *janitor) round(now int64) {
 	}
 }
 
+// unleased are the states of a connection that nobody uses. A check is no use, and each round of the health actor puts
+// all that rest into one at the same time.
+var unleased = []state{resting, free, opened, checking}
+
 // spare is how many connections may be closed for not being used.
 func (j *janitor) spare(slots []*slot) int {
 	open, idle := 0, 0
@@ -63,7 +67,7 @@ func (j *janitor) spare(slots []*slot) int {
 		if st.hasConnection() {
 			open++
 		}
-		if st == resting || st == free {
+		if st.in(unleased) {
 			idle++
 		}
 	}
@@ -84,7 +88,7 @@ func (j *janitor) unused(i int, s *slot, now int64) int64 {
 
 // retire has a connection closed: at once where it rests or is on offer, else when it comes back.
 func (j *janitor) retire(s *slot) {
-	retired := s.word.flag(flagRetire, leased, checking, cleaning, resting)
+	retired := s.word.flag(flagRetire, leased, checking, cleaning, opened, resting)
 	if !retired {
 		_, retired = s.word.move(broken, free)
 	}
