@@ -55,9 +55,9 @@ func (j *janitor) round(now int64) {
 	}
 }
 
-// unleased are the states of a connection that nobody uses. A check is no use, and each round of the health actor puts
-// all that rest into one at the same time.
-var unleased = []state{resting, free, opened, checking}
+// unleased are the states of a connection that nobody uses. A check is no use, and each round of the health actor puts all
+// that rest into one at the same time.
+var unleased = []state{resting, free, opened, checking, cleaning}
 
 // spare is how many connections may be closed for not being used.
 func (j *janitor) spare(slots []*slot) int {

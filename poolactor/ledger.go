@@ -35,7 +35,7 @@ type view struct {
 	open     bool // the gate
 	waiting  int  // callers that wait
 	served   int  // of those, the ones for whom a connection is on its way
-	idle     int  // connections that rest or are on offer
+	idle     int  // connections that nobody uses; counted if there is a minIdle
 	opening  int  // scheduled orders that are out
 	scouting int  // scouts that are out
 	inUse    int  // slots with a connection

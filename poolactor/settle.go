@@ -53,7 +53,7 @@ func (l *life) view(now time.Time, outage messages.Outage, served int) view {
 		open:     p.gate.Load().open(),
 		waiting:  int(p.waiting.Load()),
 		served:   served,
-		idle:     len(l.stack) + len(p.ready),
+		idle:     p.unused(),
 		opening:  l.count[opening],
 		scouting: l.count[scouting],
 		inUse:    l.count[inUse],
@@ -67,6 +67,20 @@ func (l *life) view(now time.Time, outage messages.Outage, served int) view {
 		backoff:  now.Before(outage.NotBefore),
 		scout:    p.scoutDue.Load(),
 	}
+}
+
+// unused counts the connections that nobody uses, wherever they are. The actor's stack would not do: an audit leaves out of
+// it what is being checked. Only MinIdle asks for it.
+func (p *Pool) unused() (n int) {
+	if p.cfg.MinIdle <= 0 {
+		return 0
+	}
+	for _, s := range p.all() {
+		if w := s.word.Load(); w.state().in(unleased) && !w.has(flagRetire) {
+			n++
+		}
+	}
+	return n
 }
 
 func (l *life) counted() int { return len(l.roles) - l.count[vacant] }

@@ -186,3 +186,15 @@ func TestCloseBeforeRun(t *testing.T) {
 		require.Error(t, p.start(t.Context()))
 	})
 }
+
+// An audit leaves what is being checked out of the stack; it is unused all the same, and nothing is dialled in its place.
+func TestMinIdleCountsWhatIsBeingChecked(t *testing.T) {
+	p, l := still(t, 4)
+	p.cfg.MinIdle = 2
+	put(p, 0, checking)
+	put(p, 1, resting)
+	l.audit()
+	require.Zero(t, l.view(time.Now(), messages.Outage{}, 0).orders())
+	put(p, 0, leased)
+	require.Equal(t, 1, l.view(time.Now(), messages.Outage{}, 0).orders())
+}
