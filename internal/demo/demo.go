@@ -18,6 +18,7 @@ import (
 
 	"github.com/seed-4ff2b7b9/supervised/internal/config"
 	"github.com/seed-4ff2b7b9/supervised/internal/daemon"
+	"github.com/seed-4ff2b7b9/supervised/internal/judge"
 	"github.com/seed-4ff2b7b9/supervised/internal/postgres"
 	"github.com/seed-4ff2b7b9/supervised/poolactor"
 	"github.com/seed-4ff2b7b9/supervised/supervisor"
@@ -68,7 +69,7 @@ type demo struct {
 	server   *postgres.Server
 	pool     *poolactor.Pool
 	tree     *supervisor.Tree
-	backends backends
+	backends judge.Census
 	work     *workload
 	killer   *killer
 	began    time.Time
@@ -111,7 +112,7 @@ func (d *demo) assemble(cfg config.Config) error {
 	if err != nil {
 		return err
 	}
-	settings.ConnConfig.AfterConnect = d.backends.introduce
+	settings.ConnConfig.AfterConnect = d.backends.Introduce
 	if d.options.Break {
 		settings.Retry.FailFast, settings.Retry.MaxRetries = true, -1
 	}
@@ -194,7 +195,7 @@ func (d *demo) conclude(screen *screen) error {
 	}
 	r := report{
 		took: took, kills: d.killer.kills, restarts: restarts, figures: d.work.figures(), latency: d.work.latency.snapshot(),
-		rule: judge(d.killer.kills, d.work.failures), table: table, misread: d.work.misread.Load(),
+		rule: judge.Rule(d.work.failures, d.killer.faults()), table: table, misread: d.work.misread.Load(),
 		longest: time.Duration(d.work.longest.Load()),
 	}
 	screen.say(r.String())

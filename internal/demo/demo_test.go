@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"context"
 	"os"
-	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -78,14 +77,4 @@ func TestOptions(t *testing.T) {
 		change(&o)
 		require.ErrorContains(t, o.Check(), says)
 	}
-}
-
-func TestProcesses(t *testing.T) {
-	require.True(t, isAlive(uint32(os.Getpid())))
-	done, err := os.StartProcess("/bin/sh", []string{"sh", "-c", "exit 0"}, &os.ProcAttr{})
-	require.NoError(t, err)
-	pid := uint32(done.Pid)
-	_, err = done.Wait()
-	require.NoError(t, err)
-	require.False(t, isAlive(pid), strconv.Itoa(int(pid)))
 }

@@ -4,6 +4,8 @@ import (
 	"fmt"
 	"strings"
 	"time"
+
+	"github.com/seed-4ff2b7b9/supervised/internal/judge"
 )
 
 // report is the summary.
@@ -14,14 +16,14 @@ type report struct {
 	figures  figures
 	latency  *distribution
 	longest  time.Duration
-	rule     ruling
+	rule     judge.Verdict
 	table    audit
 	misread  int64
 }
 
 // kept tells whether everything was as promised. A demo without a kill has shown nothing.
 func (r report) kept() bool {
-	return len(r.kills) > 0 && r.rule.broken() == 0 && r.table.sound() && r.misread == 0
+	return len(r.kills) > 0 && r.rule.Broken() == 0 && r.table.sound() && r.misread == 0
 }
 
 // String is the summary for people.
@@ -39,7 +41,7 @@ func (r report) String() string {
 	}
 	line("latency", "p50 %s, p99 %s, longest %s", digits(r.latency.quantile(0.5)), digits(r.latency.quantile(0.99)), digits(r.longest))
 	line("failed", "%d, and %d whose commit's outcome is unknown", f.failed, f.unknown)
-	line("", "%d allowed by the rule, %d not", r.rule.allowed, r.rule.broken())
+	line("", "%d allowed by the rule, %d not", r.rule.Permitted, r.rule.Broken())
 	line("", "as far as the judge's clock tells, which the machine held up for %s", digits(r.lag()))
 	line("keys", "%s acknowledged, %d of them missing, %d there twice, %d there that must not be",
 		grouped(int64(r.table.acknowledged)), r.table.missing, r.table.twice, r.table.ghosts)
@@ -62,15 +64,15 @@ func (r report) leastBetweenKills() (least int64, ok bool) {
 func (r report) lag() time.Duration {
 	var lag time.Duration
 	for _, k := range r.kills {
-		lag = max(lag, k.lag)
+		lag = max(lag, k.fault.Lag)
 	}
 	return lag
 }
 
 // faults tells the end of it.
 func (r report) faults(b *strings.Builder) {
-	for _, breach := range r.rule.breaches {
-		fmt.Fprintf(b, "  broken       %d times: %s\n               the first: %s\n", breach.times, breach.what, breach.first)
+	for _, breach := range r.rule.Breaches {
+		fmt.Fprintf(b, "  broken       %d times: %s\n               the first: %s\n", breach.Times, breach.What, breach.First)
 	}
 	switch {
 	case r.kept():

@@ -7,6 +7,8 @@ import (
 
 	"github.com/stretchr/testify/require"
 	"pgregory.net/rapid"
+
+	"github.com/seed-4ff2b7b9/supervised/internal/judge"
 )
 
 func TestBucketsHoldWhatTheySay(t *testing.T) {
@@ -71,8 +73,12 @@ func fine() report {
 	l.add(time.Millisecond)
 	return report{
 		took: 30 * time.Second, restarts: 3, figures: figures{acknowledged: 12345, reads: 6000, writes: 6345, failed: 2, unknown: 1},
-		kills:   []*kill{{calls: 100}, {calls: 5100, lag: 3 * time.Millisecond}, {calls: 7000}},
-		latency: l.snapshot(), longest: time.Second, rule: ruling{allowed: 3},
+		kills: []*kill{
+			{calls: 100, fault: &judge.Fault{}},
+			{calls: 5100, fault: &judge.Fault{Lag: 3 * time.Millisecond}},
+			{calls: 7000, fault: &judge.Fault{}},
+		},
+		latency: l.snapshot(), longest: time.Second, rule: judge.Verdict{Permitted: 3},
 		table: audit{acknowledged: 6345, unknown: 1},
 	}
 }
@@ -86,8 +92,9 @@ func TestTheReportOfAPromiseThatWasKept(t *testing.T) {
 }
 
 func TestTheReportOfAPromiseThatWasBroken(t *testing.T) {
+	breaches := []judge.Breach{{What: "what", Times: 2, First: "how"}}
 	for name, change := range map[string]func(*report){
-		"a failure":  func(r *report) { r.rule.forbid("what", "how") },
+		"a failure":  func(r *report) { r.rule.Breaches = breaches },
 		"a key":      func(r *report) { r.table.missing = 1 },
 		"a read":     func(r *report) { r.misread = 1 },
 		"never held": func(r *report) { r.kills = nil },
@@ -98,8 +105,7 @@ func TestTheReportOfAPromiseThatWasBroken(t *testing.T) {
 		require.NotContains(t, r.String(), "kept its promise")
 	}
 	r := fine()
-	r.rule.forbid("what", "how")
-	r.rule.forbid("what", "again")
+	r.rule.Breaches = breaches
 	require.Contains(t, r.String(), "2 times: what")
 	require.Contains(t, r.String(), "the first: how")
 	require.Contains(t, r.String(), "The promise is broken.")

@@ -10,6 +10,7 @@ import (
 
 	"github.com/jackc/pgx/v5"
 
+	"github.com/seed-4ff2b7b9/supervised/internal/judge"
 	"github.com/seed-4ff2b7b9/supervised/poolactor"
 )
 
@@ -28,16 +29,7 @@ type workload struct {
 	misread                     atomic.Int64 // reads that did not find an acknowledged key exactly once
 
 	mu       sync.Mutex
-	failures []failure
-}
-
-// failure is a call that failed.
-type failure struct {
-	backend *backend  // which it had a lease on; nil: none
-	granted time.Time // when it got that lease
-	at      time.Time
-	lost    bool   // the answer to its commit was lost
-	text    string // its error, as it read then
+	failures []judge.Call
 }
 
 // figures are the counts of a workload.
@@ -77,16 +69,16 @@ func (w *workload) call(k *keys, write bool) {
 	ctx, cancel := context.WithTimeout(context.Background(), callTimeout)
 	defer cancel()
 	began := time.Now()
-	f := failure{}
-	err := w.lease(ctx, &f, func(l *poolactor.Lease) error {
+	var c judge.Call
+	err := w.lease(ctx, &c, func(l *poolactor.Lease) error {
 		if write {
 			return w.write(ctx, l, k)
 		}
 		return w.read(ctx, l, k)
 	})
 	if err != nil {
-		f.at, f.text, f.lost = time.Now(), err.Error(), errors.Is(err, poolactor.ErrOutcomeUnknown)
-		w.note(f)
+		c.Ended, c.Err = time.Now(), err
+		w.note(c)
 		return
 	}
 	took := time.Since(began)
@@ -101,17 +93,26 @@ func (w *workload) call(k *keys, write bool) {
 }
 
 // lease runs a call's statements on a lease, and takes down which backend it had since when.
-func (w *workload) lease(ctx context.Context, f *failure, use func(*poolactor.Lease) error) error {
+func (w *workload) lease(ctx context.Context, c *judge.Call, use func(*poolactor.Lease) error) error {
 	l, err := w.pool.Acquire(ctx)
 	if err != nil {
 		return err
 	}
 	defer l.Release()
-	f.granted = time.Now()
-	if f.backend, err = behind(l); err != nil {
+	c.Granted = time.Now()
+	if c.Backend, err = behind(l); err != nil {
 		return err
 	}
 	return use(l)
+}
+
+// behind is the backend that a lease leads to.
+func behind(l *poolactor.Lease) (b *judge.Backend, err error) {
+	err = l.Raw(func(c *pgx.Conn) error {
+		b, err = judge.Behind(c.PgConn())
+		return err
+	})
+	return b, err
 }
 
 // write inserts a new key in a transaction.
@@ -147,15 +148,16 @@ func (w *workload) read(ctx context.Context, l *poolactor.Lease, k *keys) error 
 }
 
 // note takes a failed call down.
-func (w *workload) note(f failure) {
-	if f.lost {
+func (w *workload) note(c judge.Call) {
+	if errors.Is(c.Err, poolactor.ErrOutcomeUnknown) {
 		w.unknown.Add(1)
 	} else {
 		w.failed.Add(1)
 	}
+	c.Err = errors.New(c.Err.Error()) // as it reads now: it may tell how long ago something was
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	w.failures = append(w.failures, f)
+	w.failures = append(w.failures, c)
 }
 
 // raise lifts a maximum.

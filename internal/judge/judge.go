@@ -1,118 +1,137 @@
-// Package judge decides from outside whether a pool kept its promise when a server failed: from what callers saw, the
-// server processes they were given and the moments of the faults, never from what the pool says about itself.
+// Package judge decides from outside whether a pool kept its promise when a server failed: from what callers saw, which
+// server processes they had, when these died and when the faults struck, never from what the pool says about itself.
 //
-// The rule: a call may fail from a fault only if it held a lease on a backend that died, or got one within 2 ms after;
-// each backend that was alive at the fault fails at most one call; every other call fails none.
+// The rule: a call may fail from a fault only if it held a lease on a backend when that died, or got one within 2 ms
+// after; each backend that was alive at the fault fails at most one call; every other call fails none.
+//
+// A [Census] knows the backends and sees them die. Whoever makes a call says which of them it had, so any pool on pgx
+// can be judged.
 package judge
 
 import (
 	"fmt"
-	"strings"
+	"slices"
 	"time"
 )
 
-// Backend is one server process, as one connection saw it: a PID may come back after a restart, the socket with it
-// does not.
-type Backend struct {
-	PID    uint32
-	Socket string // the client's end, "127.0.0.1:40312"
-}
-
-// Call is one call of a workload.
-type Call struct {
-	Began   time.Time
-	Granted time.Time // when it got its lease; zero if it never did
-	Ended   time.Time
-	Backend Backend // of the lease
-	Err     error   // nil: it succeeded
-}
-
-// Fault is one moment at which every backend that was alive was doomed.
-type Fault struct {
-	At time.Time
-	// DeadBy is when the last of its backends had died. The backends of a killed postmaster live on for 10 to 750 ms.
-	DeadBy time.Time
-}
-
-// Grace is how long after a backend's death a call may still be given its connection: a connection that was proved
-// within the last millisecond is not looked at, and the judge's clock has a millisecond, too.
+// Grace is how long after a backend's death a lease on it is still forgiven: 1 ms in which a proven connection is not
+// looked at, and 1 ms of the judge's clock.
 const Grace = 2 * time.Millisecond
 
-// Verdict is what the rule says about a run.
-type Verdict struct {
-	Calls     int
-	Failed    int // failures in all
-	Permitted int // of those, the ones the rule permits
-	Held      int // calls that held a lease at some fault
-	Waited    int // calls that waited for a lease at some fault
-	Longest   time.Duration
-	// Broken lists, for people, the failures that the rule does not permit.
-	Broken []string
+// Backend is a server process, by its own account: process id and start time together name it for good. Its clock is the
+// judge's: both are on one machine, be it in a container.
+type Backend struct {
+	PID        uint32
+	Started    time.Time
+	Postmaster time.Time // when its postmaster started
+	// Died is when it was first seen to be gone; zero: it was not. It may be read when nobody watches any more.
+	Died time.Time
 }
 
-// Kept tells whether the rule was kept.
-func (v Verdict) Kept() bool { return len(v.Broken) == 0 }
+// there tells whether the backend was alive at a time.
+func (b *Backend) there(at time.Time) bool {
+	return !b.Started.After(at) && (b.Died.IsZero() || !b.Died.Before(at))
+}
 
-// String sums the verdict up.
-func (v Verdict) String() string {
-	s := fmt.Sprintf("%d calls, %d failed, %d permitted, %d held a lease at a fault, %d waited at one, longest %v",
-		v.Calls, v.Failed, v.Permitted, v.Held, v.Waited, v.Longest.Round(time.Millisecond))
-	if !v.Kept() {
-		s += "\n  " + strings.Join(v.Broken, "\n  ")
+// Fault is a moment at which all backends that were alive were doomed.
+type Fault struct {
+	At time.Time // just before
+	// Lag is the longest that the machine kept the judge from the clock while backends died: so inexact the times are.
+	Lag time.Duration
+}
+
+// Call is what a caller saw of its call.
+type Call struct {
+	Backend *Backend  // which it had a lease on; nil: none
+	Granted time.Time // when it got that lease
+	Ended   time.Time
+	Err     error // nil: it succeeded
+}
+
+// String tells about a failed call, for people.
+func (c Call) String() string {
+	if c.Backend == nil {
+		return c.Err.Error()
 	}
-	return s
+	since := "which lives"
+	if died := c.Backend.Died; !died.IsZero() {
+		since = fmt.Sprintf("granted %v after it was seen dead", c.Granted.Sub(died).Round(100*time.Microsecond))
+		if c.Granted.Before(died) {
+			since = fmt.Sprintf("granted %v before it was seen dead", died.Sub(c.Granted).Round(100*time.Microsecond))
+		}
+	}
+	return fmt.Sprintf("backend %d, %s: %v", c.Backend.PID, since, c.Err)
 }
 
-// Rule judges a run. Calls come in any order.
-func Rule(calls []Call, faults []Fault) Verdict {
-	v := Verdict{Calls: len(calls)}
-	failedOn := map[Backend]int{}
-	for _, c := range calls {
-		v.Longest = max(v.Longest, c.Ended.Sub(c.Began))
-		v.look(c, faults)
-		if c.Err == nil {
+// Verdict is what the rule says about the calls that failed.
+type Verdict struct {
+	Permitted int      // how many the rule permits
+	Breaches  []Breach // of the rule, a kind each
+}
+
+// Breach is one kind of failure that the rule does not permit.
+type Breach struct {
+	What  string
+	Times int
+	First string // its first case
+}
+
+// Broken is how many calls failed that must not.
+func (v Verdict) Broken() int {
+	n := 0
+	for _, b := range v.Breaches {
+		n += b.Times
+	}
+	return n
+}
+
+// forbid counts a breach.
+func (v *Verdict) forbid(what, detail string) {
+	i := slices.IndexFunc(v.Breaches, func(b Breach) bool { return b.What == what })
+	if i < 0 {
+		i = len(v.Breaches)
+		v.Breaches = append(v.Breaches, Breach{What: what, First: detail})
+	}
+	v.Breaches[i].Times++
+}
+
+// Rule holds the calls that failed against the rule. Calls come in any order, faults in that of time.
+func Rule(calls []Call, faults []*Fault) Verdict {
+	var v Verdict
+	failures := slices.DeleteFunc(slices.Clone(calls), func(c Call) bool { return c.Err == nil })
+	slices.SortStableFunc(failures, func(a, b Call) int { return a.Ended.Compare(b.Ended) })
+	failed := make(map[*Backend]bool)
+	for _, c := range failures {
+		what := c.objection(faults)
+		if what == "" && failed[c.Backend] {
+			what = "a call failed on a backend that had failed a call already"
+		}
+		if what != "" {
+			v.forbid(what, c.String())
 			continue
 		}
-		v.Failed++
-		switch {
-		case c.Granted.IsZero():
-			v.Broken = append(v.Broken, fmt.Sprintf("a call without a lease failed after %v: %v", c.Ended.Sub(c.Began).Round(time.Millisecond), c.Err))
-		case !permitted(c, faults):
-			v.Broken = append(v.Broken, fmt.Sprintf("a call failed on PID %d, granted at %s, that no fault had doomed: %v",
-				c.Backend.PID, c.Granted.Format("15:04:05.000"), c.Err))
-		default:
-			if failedOn[c.Backend]++; failedOn[c.Backend] > 1 {
-				v.Broken = append(v.Broken, fmt.Sprintf("PID %d failed a second call: %v", c.Backend.PID, c.Err))
-			} else {
-				v.Permitted++
-			}
-		}
+		failed[c.Backend] = true
+		v.Permitted++
 	}
 	return v
 }
 
-// look counts who held a lease and who waited when a fault struck.
-func (v *Verdict) look(c Call, faults []Fault) {
-	for _, f := range faults {
-		if c.Ended.Before(f.At) || c.Began.After(f.At) {
-			continue
-		}
-		if !c.Granted.IsZero() && c.Granted.Before(f.At) {
-			v.Held++
-		} else {
-			v.Waited++
-		}
-		return
+// objection is why no fault explains the failure; empty if one does.
+func (c Call) objection(faults []*Fault) string {
+	b := c.Backend
+	if b == nil {
+		return "a call failed that held no lease"
 	}
-}
-
-// permitted tells whether some fault explains the failure: the lease was on a backend that this fault had doomed, and
-// it was given before that backend was dead, or within the grace after.
-func permitted(c Call, faults []Fault) bool {
-	for _, f := range faults {
-		if !c.Ended.Before(f.At) && !c.Granted.After(f.DeadBy.Add(Grace)) {
-			return true
-		}
+	hit := func(f *Fault) bool { return f.At.After(b.Postmaster) && !f.At.After(c.Ended) }
+	if !slices.ContainsFunc(faults, hit) {
+		return "a call failed on a server that nobody had killed"
 	}
-	return false
+	i := slices.IndexFunc(faults, func(f *Fault) bool { return hit(f) && b.there(f.At) })
+	switch {
+	case i < 0:
+		return "a call failed on a backend that was not there at the kill"
+	case !b.Died.IsZero() && c.Granted.Sub(b.Died) > Grace+faults[i].Lag:
+		return "a call got a backend that was dead for longer than the grace"
+	}
+	return ""
 }

@@ -6,7 +6,6 @@ import (
 
 	"github.com/stretchr/testify/require"
 
-	"github.com/seed-4ff2b7b9/supervised/internal/judge"
 	"github.com/seed-4ff2b7b9/supervised/test/chaos/container"
 )
 
@@ -17,27 +16,21 @@ import (
 func TestKillsOfAContainer(t *testing.T) {
 	server := container.Own(t, container.Options{})
 	w := begin(t, server.DSN(), 32)
-	var (
-		faults      []judge.Fault
-		waits, bare []time.Duration
-	)
+	var waits, bare []time.Duration
 	for range 5 {
 		w.untilBusy(t)
-		f := judge.Fault{At: time.Now()}
-		require.NoError(t, server.Kill(t.Context()))
-		f.DeadBy = time.Now()
-		faults = append(faults, f)
+		f := w.strikeUnseen(t, func() error { return server.Kill(t.Context()) })
 		wait(time.Second)
 		require.NoError(t, server.Start(t.Context()))
 		loggedIn, err := server.WaitAccepting(t.Context())
 		require.NoError(t, err)
-		first := w.succeededAfter(t, f.DeadBy.Add(500*time.Millisecond))
+		first := w.firstSuccess(t, onServerAfter(f))
 		accepted, err := server.ReadyAt(t.Context())
 		require.NoError(t, err)
 		waits = append(waits, first.Sub(accepted))
 		bare = append(bare, loggedIn.Sub(accepted))
 	}
-	w.judged(t, faults)
+	w.judged(t)
 	t.Logf("first success after the server accepted: %v; of a bare log-in: %v", waits, bare)
 	require.LessOrEqual(t, median(waits), 600*time.Millisecond+median(bare))
 }
@@ -45,11 +38,9 @@ func TestKillsOfAContainer(t *testing.T) {
 func TestARestartOfAContainer(t *testing.T) {
 	server := container.Own(t, container.Options{})
 	w := begin(t, server.DSN(), 32)
-	f := judge.Fault{At: time.Now()}
-	require.NoError(t, server.Restart(t.Context()))
-	f.DeadBy = time.Now()
-	w.succeededAfter(t, f.DeadBy)
-	w.judged(t, []judge.Fault{f})
+	f := w.strikeUnseen(t, func() error { return server.Restart(t.Context()) })
+	w.firstSuccess(t, onServerAfter(f))
+	w.judged(t)
 }
 
 // A pause that is shorter than the deadline fails nothing, the statements in flight included.
@@ -61,8 +52,8 @@ func TestAPauseOfAContainer(t *testing.T) {
 	wait(3 * time.Second)
 	require.NoError(t, server.Unpause(t.Context()))
 	over := time.Now()
-	w.succeededAfter(t, over)
-	v := w.judged(t, nil)
-	require.Zero(t, v.Failed)
-	require.Greater(t, v.Longest, over.Sub(at)-time.Second, "somebody waited the pause out")
+	w.firstSuccess(t, grantedAfter(over))
+	seen := w.judged(t)
+	require.Zero(t, seen.failed)
+	require.Greater(t, seen.longest, over.Sub(at)-time.Second, "somebody waited the pause out")
 }

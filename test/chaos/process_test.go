@@ -13,51 +13,33 @@ import (
 
 func TestMain(m *testing.M) { pgtest.Main(m) }
 
-// afterlife is how long the backends of a killed postmaster live on at most.
-const afterlife = 750 * time.Millisecond
-
 // kill kills the postmaster, keeps it down, and starts it again. It returns the fault and when the server accepted.
-func kill(t *testing.T, server *postgres.Server, down time.Duration) (judge.Fault, time.Time) {
+func (w *workload) kill(t *testing.T, server *postgres.Server, down time.Duration) (*judge.Fault, time.Time) {
 	t.Helper()
-	f := judge.Fault{At: time.Now()}
-	require.NoError(t, server.Kill())
-	f.DeadBy = time.Now().Add(afterlife)
+	f := w.strike(t, server.Kill)
 	wait(down)
 	require.NoError(t, server.StartAgain(t.Context()))
 	return f, server.AcceptedAt()
 }
 
 // kill -9 of the postmaster under 32 callers, again and again: the failure rule, and a first success within 100 ms of
-// the server accepting again (the median of five, plus how late this machine was meanwhile).
+// the server accepting again (the median of five, plus how late this machine was meanwhile, if it was).
 func TestKillsOfALocalServer(t *testing.T) {
 	server := pgtest.Own(t, postgres.Options{})
 	w := begin(t, server.DSN(), 32)
-	var (
-		faults      []judge.Fault
-		waits, late []time.Duration
-	)
+	var waits, late []time.Duration
 	for range 5 {
 		w.untilBusy(t)
 		var took time.Duration
 		late = append(late, lateness(func() {
-			f, accepted := kill(t, server, time.Second)
-			faults = append(faults, f)
-			took = w.succeededAfter(t, later(accepted, f.DeadBy)).Sub(accepted)
+			f, accepted := w.kill(t, server, time.Second)
+			took = w.firstSuccess(t, onServerAfter(f)).Sub(accepted)
 		}))
 		waits = append(waits, took)
 	}
-	w.judged(t, faults)
+	w.judged(t)
 	t.Logf("first success after the server accepted: %v; the machine was late by %v", waits, late)
-	require.LessOrEqual(t, median(waits), 100*time.Millisecond+median(late))
-}
-
-// later: what was granted before the last backend was dead may have been on an old connection. The outages here are
-// longer than that.
-func later(a, b time.Time) time.Time {
-	if b.After(a) {
-		return b
-	}
-	return a
+	require.LessOrEqual(t, median(waits), 100*time.Millisecond+excuse(late))
 }
 
 // An outage of five seconds, however many callers wait: no storm of dials.
@@ -66,9 +48,9 @@ func TestAnOutageCausesNoStorm(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			server := pgtest.Own(t, postgres.Options{})
 			w := begin(t, server.DSN(), callers)
-			f, accepted := kill(t, server, 5*time.Second)
-			w.succeededAfter(t, accepted)
-			w.judged(t, []judge.Fault{f})
+			f, accepted := w.kill(t, server, 5*time.Second)
+			w.firstSuccess(t, onServerAfter(f))
+			w.judged(t)
 			dials := w.meter.most(f.At, accepted)
 			t.Logf("%d dials in the busiest 5 s of the outage", dials)
 			require.LessOrEqual(t, dials, 80)
@@ -80,16 +62,12 @@ func TestAnOutageCausesNoStorm(t *testing.T) {
 func TestStopsOfALocalServer(t *testing.T) {
 	server := pgtest.Own(t, postgres.Options{})
 	w := begin(t, server.DSN(), 32)
-	var faults []judge.Fault
 	for _, mode := range []postgres.StopMode{postgres.Fast, postgres.Immediate} {
 		w.untilBusy(t)
-		f := judge.Fault{At: time.Now()}
-		require.NoError(t, server.Stop(t.Context(), mode))
-		f.DeadBy = time.Now()
-		faults = append(faults, f)
+		f := w.strike(t, func() error { return server.Stop(t.Context(), mode) })
 		wait(time.Second)
 		require.NoError(t, server.StartAgain(t.Context()))
-		w.succeededAfter(t, server.AcceptedAt())
+		w.firstSuccess(t, onServerAfter(f))
 	}
-	w.judged(t, faults)
+	w.judged(t)
 }

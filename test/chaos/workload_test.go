@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/jackc/pgx/v5"
+	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
 	"github.com/seed-4ff2b7b9/supervised/internal/judge"
@@ -20,21 +21,32 @@ import (
 const (
 	poolSize = 20
 	patience = 30 * time.Second // every call's deadline
+	poolName = "chaos"          // what the server calls the pool's connections
 )
 
 // workload is callers that keep a pool busy, and what they saw.
 type workload struct {
-	pool  *poolactor.Pool
-	meter *meter
+	dsn    string
+	pool   *poolactor.Pool
+	meter  *meter
+	census judge.Census
 
-	stop  context.CancelFunc
-	group sync.WaitGroup
-	keys  atomic.Int64
+	stop    context.CancelFunc
+	group   sync.WaitGroup
+	watches sync.WaitGroup
+	faults  []*judge.Fault
+	keys    atomic.Int64
 
 	mu      sync.Mutex
-	calls   []judge.Call
+	calls   []call
 	acked   []int64 // keys whose insert was acknowledged
 	unknown int     // inserts that ended in an error: there or not
+}
+
+// call is what a caller saw of its call.
+type call struct {
+	judge.Call
+	began time.Time
 }
 
 // begin opens a pool on the server and sets callers on it. The pool is closed with the test.
@@ -42,8 +54,10 @@ func begin(t *testing.T, dsn string, callers int) *workload {
 	t.Helper()
 	cfg, err := poolactor.ParseConfig(dsn)
 	require.NoError(t, err)
-	w := &workload{meter: &meter{}}
+	w := &workload{dsn: dsn, meter: &meter{}}
 	cfg.MaxSize = poolSize
+	cfg.ConnConfig.RuntimeParams["application_name"] = poolName
+	cfg.ConnConfig.AfterConnect = w.census.Introduce
 	cfg.DialFunc = w.meter.dial
 	cfg.CancelDialFunc = (&net.Dialer{}).DialContext
 	w.pool, err = poolactor.Open(t.Context(), cfg)
@@ -74,24 +88,48 @@ func (w *workload) untilBusy(t *testing.T) {
 	require.Eventually(t, func() bool { return w.pool.Stat().Leased == poolSize }, time.Minute, time.Millisecond)
 }
 
-// end stops the callers and waits for the calls that are under way.
+// end stops the callers and waits for the calls that are under way, and for those who watch backends die.
 func (w *workload) end() {
 	w.stop()
 	w.group.Wait()
+	w.watches.Wait()
+}
+
+// strike lets a fault happen to a server on this machine, and watches its backends die.
+func (w *workload) strike(t *testing.T, fault func() error) *judge.Fault {
+	t.Helper()
+	f := w.census.Fault()
+	w.faults = append(w.faults, f)
+	w.watches.Go(func() {
+		w.census.Watch(f)
+		t.Logf("while backends died, the machine held the judge up for %v", f.Lag)
+	})
+	require.NoError(t, fault())
+	return f
+}
+
+// strikeUnseen lets a fault happen to a server whose processes cannot be seen from here, and that leaves none of them.
+func (w *workload) strikeUnseen(t *testing.T, fault func() error) *judge.Fault {
+	t.Helper()
+	f := &judge.Fault{At: time.Now()}
+	w.faults = append(w.faults, f)
+	require.NoError(t, fault())
+	w.census.Bury(f)
+	return f
 }
 
 // call makes one call: a read, a slow statement, or a transaction that inserts a key of its own.
 func (w *workload) call() {
 	ctx, cancel := context.WithTimeout(context.Background(), patience)
 	defer cancel()
-	c := judge.Call{Began: time.Now()}
+	c := call{began: time.Now()}
 	kind := rand.IntN(4)
 	key := w.keys.Add(1)
 	c.Err = w.pool.With(ctx, func(ctx context.Context, l *poolactor.Lease) error {
 		c.Granted = time.Now()
-		if err := l.Raw(func(conn *pgx.Conn) error {
-			c.Backend = judge.Backend{PID: conn.PgConn().PID(), Socket: conn.PgConn().Conn().LocalAddr().String()}
-			return nil
+		if err := l.Raw(func(conn *pgx.Conn) (err error) {
+			c.Backend, err = judge.Behind(conn.PgConn())
+			return err
 		}); err != nil {
 			return err
 		}
@@ -130,46 +168,103 @@ func insert(ctx context.Context, l *poolactor.Lease, key int64) error {
 	return tx.Commit(ctx)
 }
 
-// firstSuccess is when the first call succeeded that was granted after the given time.
-func (w *workload) firstSuccess(after time.Time) (first time.Time) {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	for _, c := range w.calls {
-		if c.Err == nil && c.Granted.After(after) && (first.IsZero() || c.Ended.Before(first)) {
-			first = c.Ended
-		}
-	}
-	return first
-}
-
-// succeededAfter waits for a call that was granted after the given time to succeed, and returns when it did.
-func (w *workload) succeededAfter(t *testing.T, after time.Time) (first time.Time) {
+// firstSuccess waits for a call of some kind to succeed, and returns when the first one did.
+func (w *workload) firstSuccess(t *testing.T, kind func(call) bool) (first time.Time) {
 	t.Helper()
 	require.Eventually(t, func() bool {
-		first = w.firstSuccess(after)
+		w.mu.Lock()
+		defer w.mu.Unlock()
+		for _, c := range w.calls {
+			if c.Err == nil && kind(c) && (first.IsZero() || c.Ended.Before(first)) {
+				first = c.Ended
+			}
+		}
 		return !first.IsZero()
 	}, patience, 5*time.Millisecond, "%+v", w.pool.Stat())
 	return first
 }
 
-// judged ends the workload and holds it against the rule, and the rows against what was acknowledged.
-func (w *workload) judged(t *testing.T, faults []judge.Fault) judge.Verdict {
+// onServerAfter are calls on a server that started after the fault.
+func onServerAfter(f *judge.Fault) func(call) bool {
+	return func(c call) bool { return c.Backend.Postmaster.After(f.At) }
+}
+
+// grantedAfter are calls that got their lease after a time.
+func grantedAfter(at time.Time) func(call) bool {
+	return func(c call) bool { return c.Granted.After(at) }
+}
+
+// summary is what callers saw of a run.
+type summary struct {
+	failed  int
+	longest time.Duration
+}
+
+// judged ends the workload and holds it against the rule, the rows against what was acknowledged, and what the pool
+// leaves behind against nothing.
+func (w *workload) judged(t *testing.T) summary {
 	t.Helper()
 	w.end()
-	v := judge.Rule(w.calls, faults)
-	t.Log(v)
-	require.True(t, v.Kept(), "the failure rule")
-	require.LessOrEqual(t, w.meter.peak.Load(), int64(poolSize), "sockets and dials never exceed the pool's size")
-	for _, f := range faults {
-		alone := judge.Rule(w.calls, []judge.Fault{f})
-		require.Positive(t, alone.Held, "a fault that hit no leased connection shows nothing")
-		require.Positive(t, alone.Waited, "a fault at which nobody waited shows nothing")
+	var (
+		calls []judge.Call
+		s     summary
+	)
+	for _, c := range w.calls {
+		calls = append(calls, c.Call)
+		s.longest = max(s.longest, c.Ended.Sub(c.began))
+		if c.Err != nil {
+			s.failed++
+		}
 	}
+	v := judge.Rule(calls, w.faults)
+	t.Logf("%d calls, %d failed, %d permitted, longest %v", len(calls), s.failed, v.Permitted, s.longest.Round(time.Millisecond))
+	for _, f := range w.faults {
+		held, waited := there(w.calls, f.At)
+		t.Logf("a fault: %d calls held a lease, %d waited", held, waited)
+		require.Positive(t, held, "a fault that hit no leased connection shows nothing")
+		require.Positive(t, waited, "a fault at which nobody waited shows nothing")
+		require.Zero(t, w.census.Alive(f.At), "backends that nobody saw die: any call on them would be forgiven")
+	}
+	require.Empty(t, v.Breaches, "the failure rule")
+	require.LessOrEqual(t, w.meter.peak.Load(), int64(poolSize), "sockets and dials never exceed the pool's size")
 	st := w.pool.Stat()
 	require.Zero(t, st.Leased)
 	require.Zero(t, st.Waiting)
 	w.rowsAreThere(t)
-	return v
+	require.NoError(t, w.pool.Close())
+	w.nobodyIsLeft(t)
+	return s
+}
+
+// there counts the calls that held a lease at a time, and those that waited for one.
+func there(calls []call, at time.Time) (held, waited int) {
+	for _, c := range calls {
+		switch {
+		case c.Ended.Before(at) || c.began.After(at):
+		case !c.Granted.IsZero() && c.Granted.Before(at):
+			held++
+		default:
+			waited++
+		}
+	}
+	return held, waited
+}
+
+// nobodyIsLeft asks the server for connections of the pool, which is closed. A server's process outlives its socket for
+// an instant.
+func (w *workload) nobodyIsLeft(t *testing.T) {
+	t.Helper()
+	const who = "select pid, state, query from pg_stat_activity where backend_type = 'client backend' and application_name = $1"
+	require.EventuallyWithT(t, func(c *assert.CollectT) {
+		conn, err := pgx.Connect(t.Context(), w.dsn)
+		require.NoError(c, err)
+		defer conn.Close(context.Background())
+		rows, err := conn.Query(t.Context(), who, poolName)
+		require.NoError(c, err)
+		left, err := pgx.CollectRows(rows, pgx.RowToMap)
+		require.NoError(c, err)
+		require.Empty(c, left, "connections of a pool that is closed")
+	}, time.Second, 10*time.Millisecond)
 }
 
 func (w *workload) rowsAreThere(t *testing.T) {
@@ -263,6 +358,14 @@ func lateness(f func()) (worst time.Duration) {
 	close(done)
 	<-measured
 	return worst
+}
+
+// excuse is what a bound in time allows for because the machine was late: the median, if that is worth speaking of.
+func excuse(late []time.Duration) time.Duration {
+	if m := median(late); m >= 10*time.Millisecond {
+		return m
+	}
+	return 0
 }
 
 func median(d []time.Duration) time.Duration {
