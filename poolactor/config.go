@@ -41,7 +41,8 @@ type Config struct {
 	// DrainTimeout is how long Close waits for leases to come back before it revokes them. Default 10 s.
 	DrainTimeout time.Duration
 
-	// MaxLifetime is the age at which a connection is replaced. Default 1 h.
+	// MaxLifetime is the age at which a connection is replaced. In an outage, in which nothing could take its place, it
+	// serves on. Default 1 h.
 	MaxLifetime time.Duration
 	// MaxLifetimeJitter takes up to this much off MaxLifetime, at random for each connection, so that connections
 	// opened together do not leave together. Default a tenth of MaxLifetime.

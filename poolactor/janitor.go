@@ -36,17 +36,15 @@ func (j *janitor) Serve(ctx context.Context) error {
 
 // round looks at every connection once.
 func (j *janitor) round(now int64) {
+	j.p.retireDue(now)
 	slots := j.p.all()
 	spare := j.spare(slots)
 	for i, s := range slots {
 		failpoint.Hit("janitor.looking")
 		unused := j.unused(i, s, now)
-		switch w := s.word.Load(); {
-		case !w.state().hasConnection():
-		case s.expires.Load() != 0 && now >= s.expires.Load():
-			j.retire(s)
-		case spare > 0 && j.p.cfg.MaxIdleTime > 0 && unused >= int64(j.p.cfg.MaxIdleTime) && w.state().in(unleased):
-			j.retire(s)
+		w := s.word.Load()
+		if spare > 0 && j.p.cfg.MaxIdleTime > 0 && unused >= int64(j.p.cfg.MaxIdleTime) && w.state().in(unleased) {
+			j.p.retire(s)
 			spare--
 		}
 	}
@@ -84,16 +82,4 @@ func (j *janitor) unused(i int, s *slot, now int64) int64 {
 		j.seen[i], j.since[i] = mark, now
 	}
 	return now - j.since[i]
-}
-
-// retire has a connection closed: at once where it rests or is on offer, else when it comes back.
-func (j *janitor) retire(s *slot) {
-	retired := s.word.flag(flagRetire, leased, checking, cleaning, opened, resting)
-	if !retired {
-		_, retired = s.word.move(broken, free)
-	}
-	failpoint.Hit("janitor.retired")
-	if retired {
-		j.p.tell(hint{slot: s})
-	}
 }

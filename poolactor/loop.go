@@ -141,6 +141,7 @@ func (l *life) throwOut(s *slot) {
 // clearOut makes the place of a connection vacant.
 func (l *life) clearOut(s *slot) {
 	s.conn.Store(nil)
+	s.notice.Store(nil)
 	for {
 		w := s.word.Load()
 		if st := w.state(); st != failed && st != gone {

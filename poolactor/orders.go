@@ -34,6 +34,12 @@ func (o orders) Next() (messages.Order, bool) {
 		epoch := uint64(o.p.gate.Load().epoch())
 		if s.word.swap(w, w.to(dialing)) {
 			s.ok.Store(epoch)
+			if !o.p.gate.Load().open() {
+				// Read after the claim: whoever shut the gate either sees the dial or prevents it.
+				s.word.move(failed, dialing)
+				o.p.tell(hint{slot: s})
+				continue
+			}
 			failpoint.Hit("dialer.taken")
 			return messages.Order{Slot: s.index, Scout: w.has(flagScout)}, true
 		}

@@ -55,7 +55,7 @@ type Pool struct {
 	// What connections teach.
 	roundTrip atomic.Int64 // the last good check, in nanoseconds
 	lastDeath atomic.Int64
-	probed    atomic.Int64 // when a call was last let through to a server that refuses
+	probed    atomic.Int64 // when a scout was last asked for outside of the health actor
 
 	statistics
 

@@ -105,7 +105,7 @@ func TestARivalsChangeStands(t *testing.T) {
 		},
 		"handed back before it is to be retired": {
 			from: leased, rival: become(free), want: broken,
-			change: func(p *Pool, _ *life, tok *token) { (&janitor{p: p}).retire(tok.slot) },
+			change: func(p *Pool, _ *life, tok *token) { p.retire(tok.slot) },
 		},
 		"leased before it is looked at": {
 			from: resting, rival: lease, want: leased,

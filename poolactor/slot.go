@@ -26,6 +26,8 @@ type slot struct {
 	acquired atomic.Int64
 	// created is when the connection was opened, expires when it is to be replaced (0: never).
 	created, expires atomic.Int64
+	// notice is what an Evict wants of a connection; that of a connection before this one means nothing.
+	notice atomic.Pointer[notice]
 	// tended is when the check or the cleaning that goes on began.
 	tended atomic.Int64
 	conn   atomic.Pointer[backend.Conn]
@@ -33,7 +35,7 @@ type slot struct {
 	stack  atomic.Pointer[[]uintptr]
 	// forgotten is set by the leak watch, for the actor to report.
 	forgotten atomic.Bool
-	_         [16]byte // keeps neighbours off each other's cache lines
+	_         [8]byte // keeps neighbours off each other's cache lines
 }
 
 // token is what travels in hints and in leases. The pool refers to it only while its slot is not leased, so a lease

@@ -48,7 +48,8 @@ func (p *Pool) bounded(ctx context.Context) (context.Context, context.CancelFunc
 	return context.WithTimeout(ctx, p.cfg.AcquireTimeout)
 }
 
-// probeEvery is how often a call is let through to a server that refuses everybody, so that the way back is found.
+// probeEvery is how often a server that refuses everybody is asked again, so that the way back is found: by letting a call
+// through, or for connections that are to be replaced.
 const probeEvery = int64(time.Second)
 
 // refused fails a call at once while the server refuses everybody and no connection is open. Once per second a call is
@@ -58,12 +59,21 @@ func (p *Pool) refused() error {
 	if !o.Refused || p.hasConnection(false) {
 		return nil
 	}
-	if last, now := p.probed.Load(), p.now(); now-last >= probeEvery && p.probed.CompareAndSwap(last, now) {
-		p.scoutDue.Store(true)
-		p.wake()
+	if p.probe(p.now()) {
 		return nil
 	}
 	return p.unavailable(*o, o.Cause)
+}
+
+// probe asks for a scout, unless one was asked for within the last second.
+func (p *Pool) probe(now int64) bool {
+	last := p.probed.Load()
+	if now-last < probeEvery || !p.probed.CompareAndSwap(last, now) {
+		return false
+	}
+	p.scoutDue.Store(true)
+	p.wake()
+	return true
 }
 
 func (p *Pool) unavailable(o messages.Outage, cause error) error {
