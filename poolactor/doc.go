@@ -13,7 +13,8 @@
 //	rows, err := lease.Query(ctx, "select ...")
 //
 // or lets the pool do that around one statement (Exec, Query, QueryRow, SendBatch, CopyFrom), one function (With) or
-// one transaction (WithTx). Other actors lease by message, through Ref.
+// one transaction (WithTx, or Retry, which runs it again after a serialization failure, a deadlock, or the loss of the
+// connection before COMMIT was sent). Other actors lease by message, through Ref.
 //
 // # An outage is latency
 //
@@ -21,6 +22,19 @@
 // exhausted (15.5 seconds with the defaults). A call fails from a fault of the server only if it held a lease on a
 // backend that died, or got one within two milliseconds after. One actor dials, however many callers wait, and the end
 // of the outage is found within 100 milliseconds or so by a log-in that is tried every 75.
+//
+// # What is repeated
+//
+// A statement is sent a second time only if the pool leased the connection for it and not a byte of it was written: the
+// pool counts on the socket, above TLS, and does not rely on what pgx says about its errors. That holds for Exec, Query,
+// QueryRow, SendBatch, CopyFrom (until rows were read), Ping and the BEGIN of WithTx and Retry, twice at most. A
+// statement of a Lease is never repeated: with the connection its session is gone.
+//
+// # Maintenance
+//
+// Resize, Suspend, Resume and Evict are wishes that stand beside the slots, so they hold while every connection is busy
+// and outlive crashes of the actors. After Suspend and Evict no connection is open, and none is opened before Resume;
+// callers wait meanwhile.
 //
 // # How it works
 //

@@ -97,7 +97,10 @@ func (p *Pool) assess(ctx context.Context, s *slot, err error) error {
 // answered tells whether an error is the server's answer on a connection that lives on.
 func answered(err error) bool {
 	var pe *pgconn.PgError
-	return errors.As(err, &pe) && health.Grade(err) != health.Death
+	if !errors.As(err, &pe) || health.Grade(err) == health.Death {
+		return false
+	}
+	return pe.SeverityUnlocalized != "FATAL" && pe.SeverityUnlocalized != "PANIC"
 }
 
 // Exec runs one statement, as pgx.Conn.Exec does.
@@ -117,7 +120,7 @@ func (l *Lease) Query(ctx context.Context, sql string, args ...any) (pgx.Rows, e
 	if err != nil {
 		return failedRows{err}, err
 	}
-	return l.rows(ctx, s, nil)(s.conn.Load().PGX().Query(ctx, sql, args...))
+	return l.rows(ctx, s)(s.conn.Load().PGX().Query(ctx, sql, args...))
 }
 
 // QueryRow runs one statement that returns one row, as pgx.Conn.QueryRow does. The lease is busy until Scan.
@@ -133,7 +136,7 @@ func (l *Lease) SendBatch(ctx context.Context, b *pgx.Batch) pgx.BatchResults {
 	if err != nil {
 		return failedBatch{err}
 	}
-	return l.batch(ctx, s, s.conn.Load().PGX().SendBatch(ctx, b), nil)
+	return l.batch(ctx, s, s.conn.Load().PGX().SendBatch(ctx, b))
 }
 
 // CopyFrom copies rows into a table, as pgx.Conn.CopyFrom does.
@@ -161,15 +164,11 @@ func (l *Lease) Begin(ctx context.Context) (pgx.Tx, error) { return l.BeginTx(ct
 // BeginTx starts a transaction, as pgx.Conn.BeginTx does. The lease can be used beside it, for statements inside the
 // same transaction. A Release before its end rolls it back.
 func (l *Lease) BeginTx(ctx context.Context, o pgx.TxOptions) (pgx.Tx, error) {
-	s, err := l.begin()
+	t, err := l.beginTx(ctx, o)
 	if err != nil {
 		return nil, err
 	}
-	inner, err := s.conn.Load().PGX().BeginTx(ctx, o)
-	if err = l.end(ctx, s, err); err != nil {
-		return nil, err
-	}
-	return &tx{Tx: inner, lease: l}, nil
+	return t, nil
 }
 
 // Raw gives f the raw connection. Inside f nothing is fenced, and f must not keep the connection: it belongs to the

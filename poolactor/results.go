@@ -24,9 +24,9 @@ type rows struct {
 }
 
 // rows returns the last step of a Query: what pgx returned, wrapped.
-func (l *Lease) rows(ctx context.Context, s *slot, after func()) func(pgx.Rows, error) (pgx.Rows, error) {
-	return func(inner pgx.Rows, err error) (pgx.Rows, error) {
-		r := &rows{Rows: inner, ctx: ctx, lease: l, slot: s, after: after}
+func (l *Lease) rows(ctx context.Context, s *slot) func(pgx.Rows, error) (*rows, error) {
+	return func(inner pgx.Rows, err error) (*rows, error) {
+		r := &rows{Rows: inner, ctx: ctx, lease: l, slot: s}
 		if err != nil {
 			r.finish(err)
 			return r, r.err
@@ -130,8 +130,8 @@ type batch struct {
 	err   error
 }
 
-func (l *Lease) batch(ctx context.Context, s *slot, inner pgx.BatchResults, after func()) *batch {
-	return &batch{BatchResults: inner, ctx: ctx, lease: l, slot: s, conn: s.conn.Load(), after: after}
+func (l *Lease) batch(ctx context.Context, s *slot, inner pgx.BatchResults) *batch {
+	return &batch{BatchResults: inner, ctx: ctx, lease: l, slot: s, conn: s.conn.Load()}
 }
 
 // Tx is the transaction that the batch began, or nil.

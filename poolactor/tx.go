@@ -13,8 +13,25 @@ import (
 // answers ErrReleased after Release.
 type tx struct {
 	pgx.Tx
-	lease *Lease
-	after func() // done when the transaction has ended; nil: nothing
+	lease  *Lease
+	after  func() // done when the transaction has ended; nil: nothing
+	nested bool   // a savepoint: what it commits is lost with the transaction around it
+	// tried is set by the first Commit, outcome is what that returned.
+	tried   bool
+	outcome error
+}
+
+// beginTx starts a transaction on the lease.
+func (l *Lease) beginTx(ctx context.Context, o pgx.TxOptions) (*tx, error) {
+	s, err := l.begin()
+	if err != nil {
+		return nil, err
+	}
+	inner, err := s.conn.Load().PGX().BeginTx(ctx, o)
+	if err = l.end(ctx, s, err); err != nil {
+		return nil, err
+	}
+	return &tx{Tx: inner, lease: l}, nil
 }
 
 // ended does what is to follow the transaction.
@@ -34,12 +51,20 @@ func (t *tx) Begin(ctx context.Context) (pgx.Tx, error) {
 	if err = t.lease.end(ctx, s, err); err != nil {
 		return nil, err
 	}
-	return &tx{Tx: inner, lease: t.lease}, nil
+	return &tx{Tx: inner, lease: t.lease, nested: true}, nil
 }
 
-// Commit ends the transaction. If the connection is lost before the server's answer, the error matches
-// ErrOutcomeUnknown. With a context that has ended already nothing is sent but a rollback.
+// Commit ends the transaction. If the connection is lost after the COMMIT was sent and before the server's answer, the
+// error matches ErrOutcomeUnknown. With a context that has ended already nothing is sent but a rollback.
 func (t *tx) Commit(ctx context.Context) error {
+	err := t.commit(ctx)
+	if !t.tried {
+		t.tried, t.outcome = true, err
+	}
+	return err
+}
+
+func (t *tx) commit(ctx context.Context) error {
 	if err := ctx.Err(); err != nil {
 		return errors.Join(err, t.Rollback(ctx))
 	}
@@ -47,8 +72,10 @@ func (t *tx) Commit(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	c := s.conn.Load()
+	c.ClearSent()
 	err = t.Tx.Commit(ctx)
-	unknown := err != nil && !answered(err) && !errors.Is(err, pgx.ErrTxClosed) && !errors.Is(err, pgx.ErrTxCommitRollback)
+	unknown := err != nil && c.Sent() && !t.nested && !answered(err) && !errors.Is(err, pgx.ErrTxCommitRollback)
 	err = t.lease.end(ctx, s, err)
 	t.ended()
 	if unknown {
@@ -96,7 +123,7 @@ func (t *tx) Query(ctx context.Context, sql string, args ...any) (pgx.Rows, erro
 	if err != nil {
 		return failedRows{err}, err
 	}
-	return t.lease.rows(ctx, s, nil)(t.Tx.Query(ctx, sql, args...))
+	return t.lease.rows(ctx, s)(t.Tx.Query(ctx, sql, args...))
 }
 
 func (t *tx) QueryRow(ctx context.Context, sql string, args ...any) pgx.Row {
@@ -109,7 +136,7 @@ func (t *tx) SendBatch(ctx context.Context, b *pgx.Batch) pgx.BatchResults {
 	if err != nil {
 		return failedBatch{err}
 	}
-	return t.lease.batch(ctx, s, t.Tx.SendBatch(ctx, b), nil)
+	return t.lease.batch(ctx, s, t.Tx.SendBatch(ctx, b))
 }
 
 func (t *tx) CopyFrom(ctx context.Context, table pgx.Identifier, columns []string, src pgx.CopyFromSource) (int64, error) {

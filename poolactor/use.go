@@ -19,19 +19,12 @@ func (p *Pool) With(ctx context.Context, f func(context.Context, *Lease) error) 
 	return f(context.WithValue(ctx, heldKey{p}, true), l)
 }
 
-// WithTx runs f in a transaction: committed if f returns nil, rolled back if it returns an error or panics. A commit
-// whose outcome is not known gives an error that matches ErrOutcomeUnknown.
+// WithTx runs f in a transaction: committed if f returns nil, rolled back if it returns an error or panics. If f called
+// Commit itself, its outcome counts. A commit whose outcome is not known gives an error that matches ErrOutcomeUnknown.
+// The transaction runs once; Retry runs it again after failures that allow it.
 func (p *Pool) WithTx(ctx context.Context, o pgx.TxOptions, f func(context.Context, pgx.Tx) error) error {
-	return p.With(ctx, func(ctx context.Context, l *Lease) error {
-		t, err := l.BeginTx(ctx, o)
-		if err != nil {
-			return err
-		}
-		if err := f(ctx, t); err != nil {
-			return errors.Join(err, p.rollback(ctx, t))
-		}
-		return t.Commit(ctx)
-	})
+	_, err := p.transact(ctx, o, f)
+	return err
 }
 
 // rollback ends a transaction also when its caller's context has ended. The connection's loss is no news then: it has
@@ -45,68 +38,102 @@ func (p *Pool) rollback(ctx context.Context, t pgx.Tx) error {
 	return nil
 }
 
-// Exec leases a connection for one statement.
-func (p *Pool) Exec(ctx context.Context, sql string, args ...any) (pgconn.CommandTag, error) {
-	l, err := p.Acquire(ctx)
-	if err != nil {
-		return pgconn.CommandTag{}, err
-	}
-	defer l.Release()
-	return l.Exec(ctx, sql, args...)
-}
-
-// Query leases a connection until the rows are closed; reading to their end closes them.
-func (p *Pool) Query(ctx context.Context, sql string, args ...any) (pgx.Rows, error) {
-	l, err := p.Acquire(ctx)
-	if err != nil {
-		return failedRows{err}, err
-	}
-	s, err := l.begin()
-	if err != nil {
+// Exec leases a connection for one statement. Like the pool's other methods that lease for themselves it takes another
+// connection if the first turns out to be dead before a byte of the statement was written to it, twice at most.
+func (p *Pool) Exec(ctx context.Context, sql string, args ...any) (tag pgconn.CommandTag, err error) {
+	l, err := p.begun(ctx, func(l *Lease) (err error) {
+		tag, err = l.Exec(ctx, sql, args...)
+		return err
+	})
+	if l != nil {
 		l.Release()
-		return failedRows{err}, err
 	}
-	return l.rows(ctx, s, l.Release)(s.conn.Load().PGX().Query(ctx, sql, args...))
+	return tag, err
 }
 
-// QueryRow leases a connection until Scan.
+// Query leases a connection until the rows are closed; reading to their end closes them. See Exec for dead connections.
+func (p *Pool) Query(ctx context.Context, sql string, args ...any) (pgx.Rows, error) {
+	var r *rows
+	l, err := p.begun(ctx, func(l *Lease) error {
+		s, err := l.begin()
+		if err != nil {
+			return err
+		}
+		c := s.conn.Load()
+		if r, err = l.rows(ctx, s)(c.PGX().Query(ctx, sql, args...)); err == nil && c.Closed() {
+			r.Close() // pgx tells only now that it could not send
+			err = r.Err()
+		}
+		return err
+	})
+	if err != nil {
+		if l != nil {
+			l.Release()
+		}
+		return failedRows{err}, err
+	}
+	r.after = l.Release
+	return r, nil
+}
+
+// QueryRow leases a connection until Scan. See Exec for dead connections.
 func (p *Pool) QueryRow(ctx context.Context, sql string, args ...any) pgx.Row {
 	rows, err := p.Query(ctx, sql, args...)
 	return row{rows, err}
 }
 
-// SendBatch leases a connection until the results are closed.
+// SendBatch leases a connection until the results are closed. See Exec for dead connections.
 func (p *Pool) SendBatch(ctx context.Context, b *pgx.Batch) pgx.BatchResults {
-	l, err := p.Acquire(ctx)
+	var r *batch
+	l, err := p.begun(ctx, func(l *Lease) error {
+		s, err := l.begin()
+		if err != nil {
+			return err
+		}
+		c, once := s.conn.Load(), copyBatch(b)
+		r = l.batch(ctx, s, c.PGX().SendBatch(ctx, once))
+		if !c.Closed() {
+			return nil
+		}
+		for _, q := range once.QueuedQueries {
+			q.Fn = nil // there is no result to tell anybody
+		}
+		return r.Close()
+	})
 	if err != nil {
+		if l != nil {
+			l.Release()
+		}
 		return failedBatch{err}
 	}
-	s, err := l.begin()
-	if err != nil {
-		l.Release()
-		return failedBatch{err}
-	}
-	return l.batch(ctx, s, s.conn.Load().PGX().SendBatch(ctx, b), l.Release)
+	r.after = l.Release
+	return r
 }
 
-// CopyFrom leases a connection to copy rows into a table.
-func (p *Pool) CopyFrom(ctx context.Context, table pgx.Identifier, columns []string, src pgx.CopyFromSource) (int64, error) {
-	l, err := p.Acquire(ctx)
-	if err != nil {
-		return 0, err
-	}
-	defer l.Release()
-	return l.CopyFrom(ctx, table, columns, src)
-}
-
-// Ping leases a connection for one round trip to the server.
-func (p *Pool) Ping(ctx context.Context) error {
-	l, err := p.Acquire(ctx)
-	if err != nil {
+// CopyFrom leases a connection to copy rows into a table. See Exec for dead connections; once src was read from, no
+// other is taken.
+func (p *Pool) CopyFrom(ctx context.Context, table pgx.Identifier, columns []string, src pgx.CopyFromSource) (n int64, err error) {
+	once := &source{CopyFromSource: src}
+	l, err := p.begun(ctx, func(l *Lease) (err error) {
+		n, err = l.CopyFrom(ctx, table, columns, once)
+		if once.read {
+			l.spent()
+		}
 		return err
+	})
+	if l != nil {
+		l.Release()
 	}
-	defer l.Release()
-	return l.Ping(ctx)
+	return n, err
+}
+
+// Ping leases a connection for one round trip to the server. See Exec for dead connections.
+func (p *Pool) Ping(ctx context.Context) error {
+	l, err := p.begun(ctx, func(l *Lease) error { return l.Ping(ctx) })
+	if l != nil {
+		l.Release()
+	}
+	return err
 }
 
 // Resize changes how many connections the pool keeps and has at most, and returns when that is in force: no dial begins
@@ -143,7 +170,8 @@ func (p *Pool) Resize(ctx context.Context, minSize, maxSize int) error {
 }
 
 // Suspend stops handing out connections and returns when none is out. Calls wait meanwhile, as in an outage; Resume
-// ends it. When ctx ends first the pool stays suspended.
+// ends it. No further dial is ordered; what is open stays so, unless Evict is called as well. When ctx ends first the pool stays
+// suspended.
 func (p *Pool) Suspend(ctx context.Context) error {
 	p.gate.set(gateSuspended)
 	p.wake()

@@ -24,6 +24,7 @@ type link struct {
 	cancelBound   time.Duration
 
 	changes   atomic.Uint32 // of the session, by the tags on the wire: a set of change
+	sent      atomic.Bool   // something of a statement was written
 	idle      atomic.Bool   // the server has answered everything (with several Syncs under way: the first of them)
 	gone      atomic.Bool   // the other end has closed
 	unsettled atomic.Bool   // a cancel request got lost: it may hit at any later time

@@ -44,6 +44,9 @@ func (t *tap) Write(p []byte) (int, error) {
 		t.link.idle.Store(false)
 	}
 	n, err := t.w.Write(p)
+	if begins && n > 0 {
+		t.link.sent.Store(true)
+	}
 	if err != nil {
 		t.noteEnd(err)
 	}
