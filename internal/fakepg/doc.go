@@ -14,11 +14,12 @@
 //     "from generate_series(1, n)" asks for;
 //   - begin, commit, rollback and savepoints with the right transaction status, an aborted transaction included;
 //   - set, set local, reset, show, discard all, deallocate; pg_sleep obeys statement_timeout;
-//   - insert, update, delete, create and the like, which do nothing but answer with their command tag;
+//   - insert, update, delete, create, listen, declare and the like, pg_advisory_lock(n) and pg_advisory_unlock_all(),
+//     which do nothing but answer;
 //   - "fail CODE", which answers with an ERROR of that SQLSTATE.
 //
 // Both the simple and the extended protocol are spoken. A parameter without a cast has the type that Parse names, or
-// text. COPY, LISTEN, cursors and tables with rows in them do not exist here.
+// text. COPY, notifications, cursors and tables with rows in them do not exist here.
 package fakepg
 
 // DSN leads to a Server, if its Dial and Lookup are the configuration's DialFunc and LookupFunc.

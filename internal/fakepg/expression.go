@@ -23,7 +23,7 @@ type function struct {
 
 // functionNamed returns what a statement may call by this name.
 func functionNamed(name string) (function, bool) {
-	switch name {
+	switch strings.TrimPrefix(name, "pg_catalog.") {
 	case "pg_backend_pid":
 		return function{nil, pgtype.Int4OID, backendPID}, true
 	case "pg_sleep":
@@ -34,6 +34,10 @@ func functionNamed(name string) (function, bool) {
 		return function{[]uint32{pgtype.Int4OID}, pgtype.BoolOID, terminateBackend}, true
 	case "current_setting":
 		return function{[]uint32{pgtype.TextOID}, pgtype.TextOID, currentSetting}, true
+	case "pg_advisory_lock":
+		return function{[]uint32{pgtype.Int8OID}, voidOID, nothing}, true
+	case "pg_advisory_unlock_all":
+		return function{nil, voidOID, nothing}, true
 	case "set_config":
 		args := []uint32{pgtype.TextOID, pgtype.TextOID, pgtype.BoolOID}
 		return function{args, pgtype.TextOID, setConfig}, true
@@ -45,6 +49,9 @@ func functionNamed(name string) (function, bool) {
 func backendPID(s *session, _ []datum) (datum, error) { return integer(int64(s.pid)), nil }
 
 func inRecovery(s *session, _ []datum) (datum, error) { return boolean(s.server.isStandby()), nil }
+
+// nothing is what the functions do whose effect nobody asks about.
+func nothing(*session, []datum) (datum, error) { return datum{}, nil }
 
 func sleep(s *session, args []datum) (datum, error) {
 	seconds, _ := strconv.ParseFloat(args[0].text, 64) // cast has seen it

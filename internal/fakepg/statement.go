@@ -64,6 +64,7 @@ var knownVerbs = map[string]bool{
 	"release": true, "set": true, "reset": true, "discard": true, "deallocate": true, "fail": true,
 	"insert": true, "update": true, "delete": true, "merge": true, "create": true, "drop": true, "alter": true,
 	"truncate": true, "lock": true, "analyze": true, "vacuum": true, "grant": true, "revoke": true, "comment": true,
+	"listen": true, "unlisten": true, "prepare": true, "declare": true, "close": true, "load": true, "do": true,
 }
 
 // parameterTypes finds out how many parameters there are, and which types were given or written as a cast.
@@ -191,6 +192,8 @@ func (s *session) carryOut(st *statement, args []datum, formats []int16) (string
 		return strings.ToUpper(st.verb) + " 1", nil
 	case "create", "drop", "alter":
 		return strings.ToUpper(st.verb + " " + st.object()), nil
+	case "declare", "close":
+		return strings.ToUpper(st.verb) + " CURSOR", nil
 	case "truncate", "lock":
 		return strings.ToUpper(st.verb) + " TABLE", nil
 	case "fail":

@@ -90,13 +90,18 @@ func TestCommandTags(t *testing.T) {
 			require.Equal(t, want, tag.String())
 		}
 		for sql, want := range map[string]string{
-			"create temp table x (a int)": "CREATE TABLE",
-			"drop table x":                "DROP TABLE",
-			"truncate x":                  "TRUNCATE TABLE",
-			"vacuum":                      "VACUUM",
-			"discard plans":               "DISCARD PLANS",
-			"start transaction":           "START TRANSACTION",
-			"abort":                       "ROLLBACK",
+			"create temp table x (a int)":                "CREATE TABLE",
+			"listen news":                                "LISTEN",
+			"declare c cursor for select 1":              "DECLARE CURSOR",
+			"close c":                                    "CLOSE CURSOR",
+			"select pg_advisory_lock(1)":                 "SELECT 1",
+			"select pg_catalog.pg_advisory_unlock_all()": "SELECT 1",
+			"drop table x":                               "DROP TABLE",
+			"truncate x":                                 "TRUNCATE TABLE",
+			"vacuum":                                     "VACUUM",
+			"discard plans":                              "DISCARD PLANS",
+			"start transaction":                          "START TRANSACTION",
+			"abort":                                      "ROLLBACK",
 		} {
 			tag, err := conn.Exec(t.Context(), sql)
 			require.NoError(t, err)
