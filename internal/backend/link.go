@@ -16,6 +16,8 @@ type link struct {
 	socket  net.Conn // as it was dialled: below TLS
 	address string
 	tls     bool           // set before the first message
+	clear   bool           // likewise: what pgx writes reaches the wire as it is
+	wrapped bool           // likewise: it does not, because of TLS or a hook
 	pg      *pgconn.PgConn // set when the server has let us in
 
 	cancelDial    pgconn.DialFunc
@@ -25,6 +27,7 @@ type link struct {
 
 	changes   atomic.Uint32 // of the session, by the tags on the wire: a set of change
 	sent      atomic.Bool   // something of a statement was written
+	sending   atomic.Bool   // what is written now came through the tap
 	idle      atomic.Bool   // the server has answered everything (with several Syncs under way: the first of them)
 	gone      atomic.Bool   // the other end has closed
 	unsettled atomic.Bool   // a cancel request got lost: it may hit at any later time

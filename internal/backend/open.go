@@ -84,11 +84,17 @@ func (op *opening) configure(cfg *pgx.ConnConfig) *pgx.ConnConfig {
 	}
 	afterNetConnect := cfg.AfterNetConnect
 	cfg.AfterNetConnect = func(ctx context.Context, c *pgconn.Config, conn net.Conn) (net.Conn, error) {
-		_, op.current.Load().tls = conn.(*tls.Conn)
-		if afterNetConnect == nil {
-			return conn, nil
+		l := op.current.Load()
+		_, l.tls = conn.(*tls.Conn)
+		if afterNetConnect != nil {
+			var err error
+			if conn, err = afterNetConnect(ctx, c, conn); err != nil {
+				return conn, err
+			}
 		}
-		return afterNetConnect(ctx, c, conn)
+		_, l.clear = conn.(*wire)
+		l.wrapped = !l.clear
+		return conn, nil
 	}
 	buildFrontend := cfg.BuildFrontend
 	cfg.BuildFrontend = func(r io.Reader, w io.Writer) *pgproto3.Frontend {
@@ -124,8 +130,9 @@ func (op *opening) attempt(ctx context.Context, network, address string) (net.Co
 	if socket == nil {
 		return nil, errNoSocket
 	}
-	op.current.Store(newLink(op.options, socket, network, address))
-	return socket, nil
+	l := newLink(op.options, socket, network, address)
+	op.current.Store(l)
+	return &wire{Conn: socket, link: l}, nil
 }
 
 // discard closes the latest socket and joins what used it.

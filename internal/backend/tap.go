@@ -6,9 +6,9 @@ import (
 	"syscall"
 )
 
-// tap sits between pgx and the connection, above TLS. It notes what the server's answers say about the session, and
-// keeps new statements out of reach of old cancel requests. pgx reads with it from one goroutine at a time, and may
-// write from another.
+// tap sits between pgx and the connection, above TLS. It notes what the server's answers say about the
+// session, and keeps new statements out of reach of old cancel requests. pgx reads with it from one goroutine at a time,
+// and may write from another.
 type tap struct {
 	link    *link
 	r       io.Reader
@@ -29,39 +29,50 @@ func (t *tap) Read(p []byte) (int, error) {
 		}
 	}
 	if err != nil {
-		t.noteEnd(err)
+		t.link.noteEnd(err)
 	}
 	return n, err
 }
 
 // Write sends what pgx says. Whole messages come here.
 func (t *tap) Write(p []byte) (int, error) {
+	if t.link.clear {
+		return t.w.Write(p) // it comes to the wire as it is
+	}
+	t.link.sending.Store(true)
+	defer t.link.sending.Store(false)
+	return t.link.send(p, t.w)
+}
+
+// send writes messages. A new statement waits until no old cancel request can
+// hit it.
+func (l *link) send(p []byte, w io.Writer) (int, error) {
 	begins := beginsStatement(p)
 	if begins {
-		if err := t.link.gate(); err != nil {
+		if err := l.gate(); err != nil {
 			return 0, err
 		}
-		t.link.idle.Store(false)
+		l.idle.Store(false)
 	}
-	n, err := t.w.Write(p)
+	n, err := w.Write(p)
 	if begins && n > 0 {
-		t.link.sent.Store(true)
+		l.sent.Store(true)
 	}
 	if err != nil {
-		t.noteEnd(err)
+		l.noteEnd(err)
 	}
 	// The context may have ended after pgx looked at it: what found the connection idle then left the rest to us.
-	if begins && t.link.over.Load() {
-		t.link.beginCancel(t.link.pg)
+	if begins && l.over.Load() {
+		l.beginCancel(l.pg)
 	}
 	return n, err
 }
 
 // noteEnd notes that the other end is gone, so that nobody tries to cancel anything there.
-func (t *tap) noteEnd(err error) {
+func (l *link) noteEnd(err error) {
 	if errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) ||
 		errors.Is(err, syscall.ECONNRESET) || errors.Is(err, syscall.EPIPE) {
-		t.link.gone.Store(true)
+		l.gone.Store(true)
 	}
 }
 

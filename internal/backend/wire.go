@@ -1,0 +1,27 @@
+package backend
+
+import "net"
+
+// wire is the socket as pgx has it. What pgx's frontend writes goes through the tap; but a batch in the mode
+// pgx.QueryExecModeExec, and whoever writes to pgconn.PgConn.Conn, goes past it. So what is sent in the clear is
+// looked at here, and of what is not (TLS, or a socket that a hook has wrapped) it is noted that the server is busy.
+//
+// The tap cannot be here alone: pgx looks for a *tls.Conn to bind the log-in to it.
+type wire struct {
+	net.Conn
+	link *link
+}
+
+// NetConn is the socket as it was dialled.
+func (w *wire) NetConn() net.Conn { return w.Conn }
+
+func (w *wire) Write(p []byte) (int, error) {
+	l := w.link
+	switch {
+	case l.clear:
+		return l.send(p, w.Conn)
+	case l.wrapped && !l.sending.Load():
+		l.idle.Store(false)
+	}
+	return w.Conn.Write(p)
+}
