@@ -33,8 +33,7 @@ type Config struct {
 	// ConnectTimeout bounds one attempt to open a connection, log-in included. Default 10 s; cannot be off.
 	ConnectTimeout time.Duration
 	// StatementTimeout is sent to the server as the start-up parameter statement_timeout, in whole milliseconds.
-	// 0 and off: the server's own setting rules. A session that changes it with SET is reset before reuse; a change
-	// by set_config() is not seen.
+	// 0 and off: the server's own setting rules. A session that changes it is reset to it before reuse; see Reset.
 	StatementTimeout time.Duration
 	// AcquireTimeout bounds the wait of calls whose context has no deadline. Default off.
 	AcquireTimeout time.Duration
@@ -56,6 +55,9 @@ type Config struct {
 	// KeepaliveIdle is sent as the start-up parameter tcp_keepalives_idle, in whole seconds, together with an interval
 	// of a third of it and three probes, so that the backend of a client that vanished does not stay. Default 30 s.
 	KeepaliveIdle time.Duration
+
+	// Reset says what is done about a session between two leases. Default ResetSmart.
+	Reset ResetPolicy
 
 	Retry       RetryConfig
 	Health      HealthConfig
@@ -116,6 +118,34 @@ const (
 	CheckAlways
 	// CheckNever asks for nothing.
 	CheckNever
+)
+
+// ResetPolicy says what is done about a session between two leases. Whatever the policy, a transaction that is still
+// open is rolled back, or the connection is closed where that takes longer than a check may; a connection that is busy,
+// has unread rows or was closed by its holder is closed; and when a holder made the server forget prepared statements,
+// pgx forgets its own.
+type ResetPolicy uint8
+
+// The policies. What a hook of ConnConfig (AfterConnect) has set up, the server cannot bring back: a session whose
+// cleaning would undo that is closed instead. Start-up parameters (ConnConfig.RuntimeParams) survive every cleaning.
+const (
+	// ResetSmart cleans a session that was seen to have changed, in one round trip that does what is needed; one that
+	// was not costs none. Seen are, in what is sent and in the tags of the answers: SET, SET ROLE, SET SESSION
+	// AUTHORIZATION, RESET, set_config(); temporary tables, views, sequences and whatever names pg_temp; session-level
+	// advisory locks; LISTEN; the statements PREPARE and DECLARE WITH HOLD; DO blocks, which may do all of this; and LOAD,
+	// after which the connection is closed. SET LOCAL does not count, nor does set_config() of a setting with a dot in its
+	// name, with a parameter or a plain text for its value, and true behind that.
+	//
+	// Not seen is what functions, procedures, triggers, rules and views do inside. Left as they are: what DISCARD ALL
+	// would not undo either (LOAD excepted), currval and lastval of sequences, statements that were prepared under a name
+	// by pgx.Tx.Prepare or pgx.Conn.Prepare (unless the server is made to forget all), and types registered with pgx.
+	ResetSmart ResetPolicy = iota
+	// ResetNone cleans nothing, but for what was changed in a lease that used Lease.Raw.
+	ResetNone
+	// ResetFull runs DISCARD ALL after every lease, also of a single statement: one round trip during which the
+	// connection serves nobody, and all statements are prepared anew by the next lease (another round trip for each, if
+	// pgx caches them: the exec modes QueryExecModeExec and QueryExecModeSimpleProtocol spare that).
+	ResetFull
 )
 
 // ParseConfig reads a connection string: a postgres:// URL or keywords and values, completed by the PG* variables, the
@@ -221,6 +251,8 @@ func (c Config) check() error {
 		return errors.New("Health.Timeout cannot be off")
 	case c.Health.OnAcquire > CheckNever:
 		return fmt.Errorf("Health.OnAcquire is %d: CheckIdle, CheckAlways or CheckNever", c.Health.OnAcquire)
+	case c.Reset > ResetFull:
+		return fmt.Errorf("the policy Reset is %d: ResetSmart, ResetNone or ResetFull", c.Reset)
 	case c.Retry.Initial < 100*time.Millisecond || c.Retry.Initial > 10*time.Second:
 		return fmt.Errorf("Retry.Initial is %v: 100ms to 10s", c.Retry.Initial)
 	case c.Retry.Max < c.Retry.Initial || c.Retry.Max > time.Minute:

@@ -45,7 +45,13 @@
 //
 // # What it cannot see
 //
-// A session whose settings were changed with SET is reset before its next lease: the SET is seen on the wire. A change
-// by the function set_config() is not. Lease.Raw, Tx.Conn, Rows.Conn and Tx.LargeObjects
-// hand out the raw connection, which no fence protects.
+// A session that a lease has changed is cleaned before the next one gets it, and an unchanged one costs nothing; see
+// ResetPolicy. What is a change is known from the wire: from the texts that are sent (SET, set_config, CREATE TEMP,
+// pg_advisory_lock, PREPARE and the like, wherever they stand: a word too many costs a round trip) and from the tags of
+// the server's answers. A statement that was prepared is known by its name when it runs. So a change by a function, a
+// procedure, a trigger or a view that does it inside is not seen, unless its text is: ResetFull is for programs that rely
+// on such. What was written to the socket past pgx is not read, but counts as if it had changed everything.
+//
+// Lease.Raw, Tx.Conn, Rows.Conn and Tx.LargeObjects hand out the raw connection, which no fence protects: what they give,
+// kept after Release, reaches the next holder. What they change before that is seen as any other change.
 package poolactor

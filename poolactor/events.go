@@ -20,6 +20,7 @@ const (
 	EventRefused     EventKind = "refused"      // it does so for good: wrong password, no such database ...
 	EventRecovered   EventKind = "recovered"    // the outage is over
 	EventRolledBack  EventKind = "rolled_back"  // a lease was released inside a transaction
+	EventUnclean     EventKind = "unclean"      // a session could not be made fit for its next lease
 	EventForgotten   EventKind = "forgotten"    // a lease was dropped without Release
 	EventActor       EventKind = "actor"        // something about one of the pool's actors: see Actor and What
 )
@@ -81,7 +82,7 @@ func (k EventKind) level() zerolog.Level {
 	switch k {
 	case EventForgotten, EventRefused:
 		return zerolog.ErrorLevel
-	case EventCheckFailed, EventDistrusted, EventOutage, EventRolledBack:
+	case EventCheckFailed, EventDistrusted, EventOutage, EventRolledBack, EventUnclean:
 		return zerolog.WarnLevel
 	case EventRecovered:
 		return zerolog.InfoLevel
@@ -128,6 +129,8 @@ func (k EventKind) sentence() string {
 		return "the server lets us in again"
 	case EventRolledBack:
 		return "a lease was released inside a transaction: rolled back"
+	case EventUnclean:
+		return "a session could not be made fit for its next lease: its connection is closed"
 	case EventForgotten:
 		return "a lease was dropped without Release: its connection is closed"
 	default:

@@ -172,12 +172,16 @@ func (l *Lease) BeginTx(ctx context.Context, o pgx.TxOptions) (pgx.Tx, error) {
 }
 
 // Raw gives f the raw connection. Inside f nothing is fenced, and f must not keep the connection: it belongs to the
-// next lease after Release. What f does to the session is seen on the wire and cleaned on return, as for any statement.
-// The lease is busy until f returns; if f panics, the connection is closed on Release.
+// next lease after Release. What f does to the session is seen on the wire and cleaned on return, as for any statement,
+// and with ResetNone, too: then what the lease did before and after f is cleaned with it. The lease is busy until f
+// returns; if f panics, or ends its goroutine, the connection is closed on Release.
 func (l *Lease) Raw(f func(*pgx.Conn) error) error {
 	s, err := l.begin()
 	if err != nil {
 		return err
+	}
+	if s.pool.cfg.Reset == ResetNone {
+		s.conn.Load().Note(backend.Unfenced)
 	}
 	if err := f(s.conn.Load().PGX()); err != nil {
 		return l.end(context.Background(), s, err)
@@ -207,8 +211,8 @@ func (l *Lease) Hijack() (*pgx.Conn, error) {
 func (l *Lease) Discard() { l.release(true) }
 
 // Release gives the connection back. It never blocks, may be called from any goroutine, and does nothing the second
-// time. A connection that is inside a transaction is rolled back first, one whose settings were changed with SET is
-// reset, and one that is in use by another goroutine, or has unread rows, is closed.
+// time. A connection that is inside a transaction is rolled back first, one whose session was seen to have changed is
+// cleaned as Config.Reset says, and one that is in use by another goroutine, or has unread rows, is closed.
 func (l *Lease) Release() { l.release(false) }
 
 func (l *Lease) release(discard bool) {
@@ -226,73 +230,11 @@ func (l *Lease) release(discard bool) {
 	switch fit := c.Fit(); {
 	case discard:
 		p.handBack(t, l.gen, broken, 0)
-	case fit && !c.Changed() && !c.Deallocated() && !c.CancelPending():
+	case fit && !p.cfg.Reset.due(c.Changes()) && !c.CancelPending():
 		p.handBack(t, l.gen, free, 0)
 	case fit || c.InTx():
 		p.clean(t, l.gen)
 	default:
 		p.handBack(t, l.gen, broken, 0)
 	}
-}
-
-// clean has a connection made fit for its next lease by a worker.
-func (p *Pool) clean(t *token, gen uint64) {
-	s := t.slot
-	s.tended.Store(p.now())
-	for {
-		w := s.word.Load()
-		if w.state() != leased || w.gen() != gen {
-			return
-		}
-		if w.has(flagRetire | flagRevoked) {
-			p.handBack(t, gen, broken, 0)
-			return
-		}
-		if s.word.swap(w, w.to(cleaning)) {
-			break
-		}
-	}
-	if !p.crew.Go(func() { p.restore(s) }) {
-		p.endTending(s, cleaning, false)
-	}
-}
-
-// restore is the cleaner: it waits until a late cancel request can no longer hit, ends an open transaction and resets
-// what a SET has changed, all within the bound of a check.
-func (p *Pool) restore(s *slot) {
-	ctx, cancel := context.WithTimeout(p.life, p.checkBound())
-	defer cancel()
-	c := s.conn.Load()
-	p.cleanings.Add(1)
-	err := guarded(func() error {
-		if err := c.WaitCancel(ctx); err != nil {
-			return err
-		}
-		if c.InTx() {
-			p.publish(Event{Kind: EventRolledBack, Slot: s.index, PID: c.PID(), Label: s.labelled()})
-			if err := run(ctx, c, "rollback"); err != nil {
-				return err
-			}
-		}
-		if c.Deallocated() { // pgx must not rely on statements that the server has forgotten
-			if err := c.PGX().DeallocateAll(ctx); err != nil {
-				return err
-			}
-		}
-		if c.Changed() {
-			// RESET ALL does not reset a role.
-			if err := run(ctx, c, "set session authorization default; reset role; reset all"); err != nil {
-				return err
-			}
-		}
-		c.ClearChanged()
-		return nil
-	})
-	p.endTending(s, cleaning, err == nil && c.Fit())
-}
-
-// run sends statements without arguments by the simple protocol.
-func run(ctx context.Context, c *backend.Conn, sql string) error {
-	_, err := c.PGX().PgConn().Exec(ctx, sql).ReadAll()
-	return err
 }

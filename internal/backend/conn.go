@@ -56,6 +56,7 @@ type Conn struct {
 	conn     *pgx.Conn
 	look     looker
 	openedAt time.Time
+	setUp    Changes
 }
 
 // PGX is the connection for statements. A statement whose context ends is cancelled at the server; see [Explain] for
@@ -103,19 +104,45 @@ func (c *Conn) InTx() bool {
 	return !pg.IsClosed() && !pg.IsBusy() && (tx == 'T' || tx == 'E')
 }
 
-// Changed tells whether a statement since [Conn.ClearChanged] changed a setting of the session: its answer had the tag
-// SET, as those of SET ROLE and SET SESSION AUTHORIZATION have. What is undone or local counts, too (SET LOCAL, a
-// transaction that was rolled back). What functions do, set_config() among them, has no tag and is not seen.
-func (c *Conn) Changed() bool { return c.link.changes.Load()&uint32(changedSettings) != 0 }
+// Changes are what statements since [Conn.ClearChanges] may have changed about the session. Any goroutine may ask.
+func (c *Conn) Changes() Changes { return Changes(c.link.changes.Load()).conclude() }
 
-// Deallocated tells whether a statement since [Conn.ClearChanged] made the server forget prepared statements, by
-// DEALLOCATE or DISCARD: those that pgx keeps may be among them.
-func (c *Conn) Deallocated() bool {
-	return c.link.changes.Load()&uint32(discarded|deallocated) != 0
+// Note adds to what was seen. Any goroutine may call it.
+func (c *Conn) Note(changes Changes) { c.link.changes.Or(uint32(changes)) }
+
+// ClearChanges forgets what was seen so far.
+func (c *Conn) ClearChanges() { c.link.changes.Store(0) }
+
+// SetUp is what the hooks of the configuration have changed about the session while it was opened, statements that they
+// prepared among it. It is not among the Changes, and nothing but a new connection brings it back when it was undone.
+func (c *Conn) SetUp() Changes { return c.setUp }
+
+// ForgetStatements makes pgx forget the prepared statements that it keeps, when the server has forgotten all of them. It
+// sends nothing. Only the connection's user may call it.
+func (c *Conn) ForgetStatements() {
+	if c.link.sent.named { // else there are none, and new caches are not for free
+		// pgx empties its caches before it asks the server to do the same, which it does not under such a context.
+		_ = c.conn.DeallocateAll(ended)
+	}
+	c.link.sent.forget()
 }
 
-// ClearChanged forgets what was seen so far.
-func (c *Conn) ClearChanged() { c.link.changes.Store(0) }
+// DropNotifications throws away what pgx keeps of what LISTEN has brought. It sends nothing and does not wait. Only the
+// connection's user may call it.
+func (c *Conn) DropNotifications() {
+	for {
+		if n, _ := c.conn.WaitForNotification(ended); n == nil {
+			return
+		}
+	}
+}
+
+// ended is a context under which pgx does what it can do without the server.
+var ended = func() context.Context {
+	ctx, cancel := context.WithCancel(context.Background())
+	cancel()
+	return ctx
+}()
 
 // closeLimit bounds Close where its context does not. pgx gives the end of a broken connection the same time.
 const closeLimit = 15 * time.Second

@@ -25,8 +25,9 @@ type link struct {
 	cancelAddress string
 	cancelBound   time.Duration
 
-	changes   atomic.Uint32 // of the session, by the tags on the wire: a set of change
-	sent      atomic.Bool   // something of a statement was written
+	changes   atomic.Uint32 // of the session, as seen on the wire: a set of Changes
+	sent      outgoing      // used by whoever writes
+	wrote     atomic.Bool   // something of a statement was written
 	sending   atomic.Bool   // what is written now came through the tap
 	idle      atomic.Bool   // the server has answered everything (with several Syncs under way: the first of them)
 	gone      atomic.Bool   // the other end has closed
@@ -60,6 +61,17 @@ func newLink(o Options, socket net.Conn, network, address string) *link {
 	}
 	l.life, l.end = context.WithCancel(context.Background())
 	return l
+}
+
+// setUp ends the time of the configuration's hooks: it takes away what they have changed, and the statements that they
+// prepared past pgx's own books are noted nowhere else.
+func (l *link) setUp() Changes {
+	changes := Changes(l.changes.Swap(0)).conclude()
+	if l.sent.named {
+		l.sent.named = false
+		changes |= ChangedPrepared
+	}
+	return changes
 }
 
 // sever closes the socket; any goroutine, any time.

@@ -57,7 +57,7 @@ func Open(ctx context.Context, cfg *pgx.ConnConfig, o Options) (c *Conn, err err
 		return nil, err
 	}
 	l := op.current.Load()
-	return &Conn{link: l, conn: conn, look: newLooker(l.socket), openedAt: time.Now()}, nil
+	return &Conn{link: l, conn: conn, look: newLooker(l.socket), openedAt: time.Now(), setUp: l.setUp()}, nil
 }
 
 // attemptKey marks the context of an Open, by its *opening: what is dialled with it is to become a connection, and what

@@ -5,50 +5,6 @@ import (
 	"math"
 )
 
-// change is a set of things about a session that a statement may change for those after it.
-type change uint32
-
-const (
-	changedSettings    change = 1 << iota // SET, SET ROLE, SET SESSION AUTHORIZATION, SET TRANSACTION
-	resetSettings                         // RESET
-	discarded                             // DISCARD: the prepared statements among what is gone
-	changedListening                      // LISTEN, UNLISTEN
-	preparedStatements                    // PREPARE
-	deallocated                           // DEALLOCATE
-	loadedLibrary                         // LOAD
-	declaredCursor                        // DECLARE CURSOR: WITH HOLD outlives its transaction
-)
-
-// tagLength is enough of a command tag to tell those of changeOf apart from all others.
-const tagLength = 20
-
-// changeOf says what a statement with this command tag changed. The tags are those of the server's cmdtaglist.h.
-func changeOf(tag []byte) change {
-	if len(tag) > 0 && tag[len(tag)-1] == 0 {
-		tag = tag[:len(tag)-1]
-	}
-	switch string(tag) {
-	case "SET":
-		return changedSettings
-	case "RESET":
-		return resetSettings
-	case "DISCARD", "DISCARD ALL", "DISCARD PLANS", "DISCARD SEQUENCES", "DISCARD TEMP":
-		return discarded
-	case "LISTEN", "UNLISTEN":
-		return changedListening
-	case "PREPARE":
-		return preparedStatements
-	case "DEALLOCATE", "DEALLOCATE ALL":
-		return deallocated
-	case "LOAD":
-		return loadedLibrary
-	case "DECLARE CURSOR":
-		return declaredCursor
-	default:
-		return 0
-	}
-}
-
 // scanner walks the messages of a server, in whatever pieces they come: one byte of type, four of length (which count
 // themselves), and the body. It skips all bodies but those of CommandComplete. The zero scanner is at the first message.
 type scanner struct {
@@ -62,7 +18,7 @@ type scanner struct {
 
 // sight is what a piece of the stream has told.
 type sight struct {
-	changes change
+	changes Changes
 	ready   bool // ReadyForQuery was among it
 }
 
@@ -119,7 +75,7 @@ func (s *scanner) readHeader(p []byte) []byte {
 func (s *scanner) finish(seen *sight) {
 	switch s.header[0] {
 	case 'C':
-		seen.changes |= changeOf(s.tag[:s.ntag])
+		seen.changes |= taggedChanges(s.tag[:s.ntag])
 	case 'Z':
 		seen.ready = true
 	}

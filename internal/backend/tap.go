@@ -6,7 +6,7 @@ import (
 	"syscall"
 )
 
-// tap sits between pgx and the connection, above TLS. It notes what the server's answers say about the
+// tap sits between pgx and the connection, above TLS. It notes what statements and the server's answers say about the
 // session, and keeps new statements out of reach of old cancel requests. pgx reads with it from one goroutine at a time,
 // and may write from another.
 type tap struct {
@@ -44,7 +44,7 @@ func (t *tap) Write(p []byte) (int, error) {
 	return t.link.send(p, t.w)
 }
 
-// send writes messages. A new statement waits until no old cancel request can
+// send writes messages, and notes what they say about the session. A new statement waits until no old cancel request can
 // hit it.
 func (l *link) send(p []byte, w io.Writer) (int, error) {
 	begins := beginsStatement(p)
@@ -54,9 +54,12 @@ func (l *link) send(p []byte, w io.Writer) (int, error) {
 		}
 		l.idle.Store(false)
 	}
+	if seen := l.sent.scan(p); seen != 0 {
+		l.changes.Or(uint32(seen))
+	}
 	n, err := w.Write(p)
 	if begins && n > 0 {
-		l.sent.Store(true)
+		l.wrote.Store(true)
 	}
 	if err != nil {
 		l.noteEnd(err)

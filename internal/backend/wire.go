@@ -3,8 +3,8 @@ package backend
 import "net"
 
 // wire is the socket as pgx has it. What pgx's frontend writes goes through the tap; but a batch in the mode
-// pgx.QueryExecModeExec, and whoever writes to pgconn.PgConn.Conn, goes past it. So what is sent in the clear is
-// looked at here, and of what is not (TLS, or a socket that a hook has wrapped) it is noted that the server is busy.
+// pgx.QueryExecModeExec, and whoever writes to pgconn.PgConn.Conn, goes past it. So what is sent in the clear is looked
+// at here, and of what is not (TLS, or a socket that a hook has wrapped) it is noted that the tap did not see it.
 //
 // The tap cannot be here alone: pgx looks for a *tls.Conn to bind the log-in to it.
 type wire struct {
@@ -21,6 +21,7 @@ func (w *wire) Write(p []byte) (int, error) {
 	case l.clear:
 		return l.send(p, w.Conn)
 	case l.wrapped && !l.sending.Load():
+		l.changes.Or(uint32(ChangedAnything))
 		l.idle.Store(false)
 	}
 	return w.Conn.Write(p)

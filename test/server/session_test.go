@@ -26,14 +26,7 @@ func contains(text string, parts ...string) bool {
 func TestTheNextLeaseFindsACleanSession(t *testing.T) {
 	p := open(t, func(c *poolactor.Config) { c.MaxSize = 1; c.StatementTimeout = 7 * time.Second })
 	table(t, "unfinished", "n int")
-	conn := connect(t, pgtest.Server(t).DSN())
-	_, err := conn.Exec(within(t, patience), "drop role if exists somebody_else; create role somebody_else")
-	require.NoError(t, err)
-	t.Cleanup(func() {
-		beside := connect(t, pgtest.Server(t).DSN())
-		_, err := beside.Exec(within(t, patience), "drop role somebody_else")
-		require.NoError(t, err)
-	})
+	role(t, "somebody_else")
 	pid := pidOf(t, p)
 	for name, statements := range map[string][]string{
 		"nothing":                 {"select 1"},
