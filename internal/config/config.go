@@ -87,6 +87,7 @@ type Health struct {
 
 // Lease says what the pool does about connections that are out.
 type Lease struct {
+	Reset        string   `yaml:"reset" env:"LEASE_RESET" oneof:"smart none full"`
 	RecordStacks bool     `yaml:"record_stacks" env:"LEASE_RECORD_STACKS"`
 	DrainTimeout Duration `yaml:"drain_timeout" env:"LEASE_DRAIN_TIMEOUT" min:"0"`
 }
@@ -156,6 +157,7 @@ func Default() Config {
 			OnAcquire: "idle",
 		},
 		Lease: Lease{
+			Reset:        "smart",
 			DrainTimeout: Duration(10 * time.Second),
 		},
 		Supervision: Supervision{

@@ -68,6 +68,7 @@ var badFiles = []bad{
 	{"schedule too long by its cap", "retry:\n  initial_backoff: 10\n  max_backoff: 60", 3, "retry.max_backoff", "5 retries, from 10s up to 1m0s apart"},
 	{"endless retries", "retry:\n  max_retries: 9223372036854775807", 2, "retry.max_retries", "schedule"},
 	{"unknown choice", "health:\n  on_acquire: sometimes", 2, "health.on_acquire", "is none of the known values; allowed: one of idle, always, never"},
+	{"unknown policy", "lease:\n  reset: always", 2, "lease.reset", "is none of the known values; allowed: one of smart, none, full"},
 	{"unknown level", "log:\n  level: loud", 2, "log.level", "one of trace, debug, info, warn, error"},
 	{"unknown exec mode", "database:\n  default_query_exec_mode: fast", 2, "database.default_query_exec_mode", "one of cache_statement, cache_describe, describe_exec, exec, simple_protocol"},
 	{"unknown sslmode", "database:\n  sslmode: maybe", 2, "database.sslmode", "one of disable, allow, prefer"},
@@ -235,7 +236,7 @@ database:
   tcp_keepalives_count: 0
 retry: {initial_backoff: 1, max_backoff: 2s, jitter: 0, max_retries: 0, max_dials: 9, fail_fast: true}
 health: {interval: 0, timeout: 2, on_acquire: never}
-lease: {record_stacks: true, drain_timeout: 0}
+lease: {reset: none, record_stacks: true, drain_timeout: 0}
 supervision:
   pool_restart_delay: 7ms
   pool_restart_max: 7
@@ -294,7 +295,7 @@ func TestEveryKeyCanBeSetInTheEnvironment(t *testing.T) {
 		"RETRY_INITIAL_BACKOFF": "1", "RETRY_MAX_BACKOFF": "2s", "RETRY_JITTER": "0", "RETRY_MAX_RETRIES": "0",
 		"RETRY_MAX_DIALS": "9", "RETRY_FAIL_FAST": "true",
 		"HEALTH_INTERVAL": "0", "HEALTH_TIMEOUT": "2", "HEALTH_ON_ACQUIRE": "never",
-		"LEASE_RECORD_STACKS": "true", "LEASE_DRAIN_TIMEOUT": "0",
+		"LEASE_RESET": "none", "LEASE_RECORD_STACKS": "true", "LEASE_DRAIN_TIMEOUT": "0",
 		"SUPERVISION_POOL_RESTART_DELAY": "7ms", "SUPERVISION_POOL_RESTART_MAX": "7",
 		"SUPERVISION_POOL_HEALTHY_AFTER": "8", "SUPERVISION_RESTART_DELAY": "9", "SUPERVISION_RESTART_MAX": "10",
 		"SUPERVISION_RESTART_HEALTHY_AFTER": "11", "SUPERVISION_RESTART_INTENSITY": "12", "SUPERVISION_RESTART_WITHIN": "13",

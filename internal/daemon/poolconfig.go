@@ -67,6 +67,7 @@ func PoolConfig(c config.Config, log *zerolog.Logger) (poolactor.Config, error) 
 			},
 			Upkeep: restart(c.Supervision),
 		},
+		Reset:        resetPolicies[c.Lease.Reset],
 		RecordStacks: c.Lease.RecordStacks,
 		Logger:       log,
 	}, nil
@@ -74,6 +75,10 @@ func PoolConfig(c config.Config, log *zerolog.Logger) (poolactor.Config, error) 
 
 var checkPolicies = map[string]poolactor.CheckPolicy{
 	"idle": poolactor.CheckIdle, "always": poolactor.CheckAlways, "never": poolactor.CheckNever,
+}
+
+var resetPolicies = map[string]poolactor.ResetPolicy{
+	"smart": poolactor.ResetSmart, "none": poolactor.ResetNone, "full": poolactor.ResetFull,
 }
 
 // restart is the policy for every part of the daemon that has none of its own.

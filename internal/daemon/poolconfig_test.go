@@ -46,7 +46,7 @@ database: {pool_min_size: 1, pool_max_size: 9, min_idle: 2, max_lifetime: 10m, m
   connection_timeout: 0.25, acquire_timeout: 3, statement_timeout: 4, tcp_keepalives_idle: 7}
 retry: {initial_backoff: 0.2, max_backoff: 5, jitter: 0.5, max_retries: 2, max_dials: 7, fail_fast: true}
 health: {interval: 2, timeout: 3, on_acquire: always}
-lease: {record_stacks: true, drain_timeout: 6}
+lease: {reset: none, record_stacks: true, drain_timeout: 6}
 supervision: {pool_restart_delay: 2ms, restart_intensity: 3, restart_within: 9}
 `), nil)
 	require.NoError(t, err)
@@ -60,6 +60,7 @@ supervision: {pool_restart_delay: 2ms, restart_intensity: 3, restart_within: 9}
 		Initial: 200 * time.Millisecond, Max: 5 * time.Second, Jitter: 0.5, MaxRetries: 2, MaxDials: 7, FailFast: true,
 	}, c.Retry)
 	require.Equal(t, poolactor.HealthConfig{Interval: 2 * time.Second, Timeout: 3 * time.Second, OnAcquire: poolactor.CheckAlways}, c.Health)
+	require.Equal(t, poolactor.ResetNone, c.Reset)
 	require.True(t, c.RecordStacks)
 	require.Equal(t, 6*time.Second, c.DrainTimeout)
 	require.Equal(t, 2*time.Millisecond, c.Supervision.Pool.Initial)
@@ -73,7 +74,7 @@ database: {pool_min_size: 0, max_lifetime: 0, max_lifetime_jitter: 0, max_idle_t
   statement_timeout: 0, client_connection_check_interval: 0, tcp_keepalives_idle: 0}
 retry: {jitter: 0, max_retries: 0}
 health: {interval: 0, on_acquire: never}
-lease: {drain_timeout: 0}
+lease: {drain_timeout: 0, reset: full}
 `), nil)
 	require.NoError(t, err)
 	require.Zero(t, c.MinSize)
@@ -87,6 +88,7 @@ lease: {drain_timeout: 0}
 	require.Negative(t, c.Retry.Jitter)
 	require.Negative(t, c.Retry.MaxRetries)
 	require.Equal(t, poolactor.CheckNever, c.Health.OnAcquire)
+	require.Equal(t, poolactor.ResetFull, c.Reset)
 	for _, parameter := range []string{"statement_timeout", "client_connection_check_interval", "tcp_keepalives_idle"} {
 		require.NotContains(t, c.ConnConfig.RuntimeParams, parameter)
 	}
