@@ -1,0 +1,262 @@
+package lab
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"runtime"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+)
+
+const (
+	defaultSize    = 20
+	defaultCallers = 32
+	// eventually bounds each wait for something that has to happen.
+	eventually = time.Minute
+	// closing is how long a pool may take to close: a peer waits for as long as a connection is out.
+	closing = time.Minute
+	// afterlife is how long the backends of a killed postmaster live on at most.
+	afterlife = 750 * time.Millisecond
+)
+
+// Setup says what an experiment begins with.
+type Setup struct {
+	DSN      string
+	Audit    string        // where the table is looked at afterwards; empty: DSN
+	Callers  int           // default 32
+	Patience time.Duration // each call's deadline; default 30 s
+	Tuning   Tuning
+}
+
+// Experiment is one pool under one workload and some faults.
+type Experiment struct {
+	Kind   Kind
+	setup  Setup
+	pool   subject
+	meter  *meter
+	load   *workload
+	late   *lateness
+	began  time.Time
+	before residue
+
+	faults []*Fault
+	result Result
+}
+
+// residue is what a pool may leave behind.
+type residue struct{ goroutines, descriptors int }
+
+func look() residue {
+	r := residue{goroutines: runtime.NumGoroutine(), descriptors: -1}
+	if entries, err := os.ReadDir("/proc/self/fd"); err == nil {
+		r.descriptors = len(entries)
+	}
+	return r
+}
+
+// Begin opens a pool of a kind, makes the table, and sets callers on it. It returns when every connection is in use.
+func Begin(ctx context.Context, kind Kind, s Setup) (*Experiment, error) {
+	if s.Callers == 0 {
+		s.Callers = defaultCallers
+	}
+	if s.Patience == 0 {
+		s.Patience = patience
+	}
+	if s.Tuning.Size == 0 {
+		s.Tuning.Size = defaultSize
+	}
+	if s.Tuning.ConnWait == 0 {
+		s.Tuning.ConnWait = 10 * time.Second
+	}
+	if s.Audit == "" {
+		s.Audit = s.DSN
+	}
+	x := &Experiment{Kind: kind, setup: s, meter: &meter{}, before: look(), began: time.Now()}
+	if err := makeTable(ctx, s.Audit); err != nil {
+		return nil, err
+	}
+	var err error
+	if x.pool, err = open(ctx, kind, s.DSN, s.Tuning, x.meter); err != nil {
+		return nil, err
+	}
+	x.load, x.late = startCalling(x.pool, s.Callers, s.Patience), watchLateness()
+	if !x.Busy(ctx) {
+		x.Finish(ctx)
+		return nil, fmt.Errorf("lab: the connections of %s were never all in use", kind)
+	}
+	return x, nil
+}
+
+func makeTable(ctx context.Context, dsn string) error {
+	conn, err := pgx.Connect(ctx, dsn)
+	if err != nil {
+		return err
+	}
+	defer conn.Close(ctx)
+	_, err = conn.Exec(ctx, "drop table if exists inserted; create table inserted (key bigint not null)")
+	return err
+}
+
+// Busy waits until every connection is in use: then a fault hits leases. It returns false if that does not happen.
+func (x *Experiment) Busy(ctx context.Context) bool {
+	want := int64(min(x.setup.Tuning.Size, x.setup.Callers))
+	return until(ctx, eventually, func() bool { return x.load.holding.Load() >= want })
+}
+
+// until polls every millisecond, for facts about a workload that nobody announces.
+func until(ctx context.Context, bound time.Duration, ok func() bool) bool {
+	ctx, cancel := context.WithTimeout(ctx, bound)
+	defer cancel()
+	for !ok() {
+		select {
+		case <-ctx.Done():
+			return false
+		case <-time.After(time.Millisecond):
+		}
+	}
+	return true
+}
+
+// Pass lets real time pass during a fault: its length is what the experiment is about.
+func Pass(ctx context.Context, d time.Duration) {
+	select {
+	case <-time.After(d):
+	case <-ctx.Done():
+	}
+}
+
+// Strike waits until every connection is in use and begins a fault. Whoever strikes says when all backends were dead.
+func (x *Experiment) Strike(ctx context.Context) *Fault {
+	x.Busy(ctx)
+	x.late.reset()
+	f := &Fault{At: time.Now()}
+	x.faults = append(x.faults, f)
+	return f
+}
+
+// Accepted waits for the first success and for the former rate after the server accepted again, and notes both. control
+// is how late anybody would have been; 0: as late as this machine was. What was granted before the old backends were
+// dead does not count.
+func (x *Experiment) Accepted(ctx context.Context, f *Fault, accepted time.Time, control time.Duration) {
+	after := accepted
+	if f.DeadBy.After(after) {
+		after = f.DeadBy
+	}
+	var first, rate time.Time
+	until(ctx, eventually, func() bool {
+		first = x.load.firstSuccess(after)
+		return !first.IsZero()
+	})
+	if first.IsZero() {
+		x.Fail("nobody succeeded within %v of the server accepting again", eventually)
+		return
+	}
+	if control == 0 {
+		control = x.late.seen()
+	}
+	x.result.First = append(x.result.First, first.Sub(accepted))
+	x.result.Control = append(x.result.Control, control)
+	until(ctx, 15*time.Second, func() bool {
+		rate = x.load.recovered(f.At, after)
+		if rate.IsZero() {
+			Pass(ctx, rateWindow/5)
+		}
+		return !rate.IsZero()
+	})
+	if !rate.IsZero() {
+		x.result.Rate = append(x.result.Rate, rate.Sub(accepted))
+	}
+}
+
+// Fail notes that a bound was not kept.
+func (x *Experiment) Fail(format string, args ...any) {
+	x.result.Broken = append(x.result.Broken, fmt.Sprintf(format, args...))
+}
+
+// Note adds something for readers of the table.
+func (x *Experiment) Note(format string, args ...any) {
+	x.result.Notes = append(x.result.Notes, fmt.Sprintf(format, args...))
+}
+
+// Pool is our pool, or nil if a peer is under test.
+func (x *Experiment) Pool() *ours {
+	if o, ok := x.pool.(ours); ok {
+		return &o
+	}
+	return nil
+}
+
+// Finish ends the calls, closes the pool and gives what was measured.
+func (x *Experiment) Finish(ctx context.Context) Result {
+	x.load.end()
+	x.late.stop()
+	r := &x.result
+	r.Pool, r.Calls, r.Max = x.Kind, len(x.load.calls), x.setup.Tuning.Size
+	x.judge()
+	r.Peak = int(x.meter.peak.Load())
+	from, to := x.began, time.Now()
+	if len(x.faults) > 0 {
+		from = x.faults[0].At
+	}
+	r.Dials, r.Busiest = x.meter.count(from, to)
+	rows, err := x.load.audit(ctx, x.setup.Audit)
+	if err != nil {
+		x.Fail("the table could not be read: %v", err)
+	}
+	r.Rows = rows
+	if o := x.Pool(); o != nil {
+		r.LeasesLeft = o.Stat().Leased
+	}
+	x.close(ctx)
+	return *r
+}
+
+// judge holds the calls against the failure rule.
+func (x *Experiment) judge() {
+	r := &x.result
+	faults := make([]Fault, len(x.faults))
+	for i, f := range x.faults {
+		faults[i] = *f
+	}
+	v := Rule(x.load.calls, faults)
+	r.Longest = v.Longest
+	for _, c := range x.load.calls {
+		switch {
+		case c.Err == nil:
+		case c.Granted.IsZero():
+			r.FailedWaiting++
+		default:
+			r.FailedHolding++
+		}
+	}
+	r.Forbidden = len(v.Broken)
+	for _, b := range v.Broken[:min(3, len(v.Broken))] {
+		r.Examples = append(r.Examples, b)
+	}
+}
+
+// close closes the pool and counts what it leaves.
+func (x *Experiment) close(ctx context.Context) {
+	r := &x.result
+	closed := make(chan error, 1)
+	go func() { closed <- x.pool.Close() }()
+	select {
+	case err := <-closed:
+		if err != nil {
+			x.Fail("the pool did not close in order: %v", err)
+		}
+	case <-time.After(closing):
+		x.Fail("the pool did not close within %v", closing)
+		return
+	}
+	var after residue
+	until(ctx, 3*time.Second, func() bool {
+		after = look()
+		return after.goroutines <= x.before.goroutines && after.descriptors <= x.before.descriptors
+	})
+	r.GoroutinesLeft = max(0, after.goroutines-x.before.goroutines)
+	r.DescriptorsLeft = max(0, after.descriptors-x.before.descriptors)
+	r.SocketsLeft = int(x.meter.now.Load())
+}

@@ -1,0 +1,141 @@
+// Package lab is a fault laboratory: it drives one workload through this project's pool and through those that users would
+// otherwise pick, does to the server what production does to servers, and says for each fault what became of every call, every
+// row and every socket. Nothing that a pool says about itself counts; see internal/judge for the failure rule.
+package lab
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"regexp"
+	"time"
+
+	"github.com/seed-4ff2b7b9/supervised/internal/postgres"
+)
+
+// Lab runs rows. Whoever makes it closes it.
+type Lab struct {
+	// Only limits which rows run; nil: all.
+	Only *regexp.Regexp
+	// Repeat is how often timed rows run with our pool; 0: five times. Others run once.
+	Repeat int
+	// Short leaves out the peers and every row that takes long.
+	Short bool
+	// Progress is told what runs; nil is silent.
+	Progress io.Writer
+
+	template *postgres.Template
+}
+
+const timedRounds = 5
+
+// Close removes what the servers were copied from.
+func (l *Lab) Close() error {
+	if l.template == nil {
+		return nil
+	}
+	return l.template.Close()
+}
+
+// server starts a server of the experiment's own. Whoever asks closes it.
+func (l *Lab) server(ctx context.Context, o postgres.Options) (*postgres.Server, error) {
+	if l.template == nil {
+		t, err := postgres.NewTemplate(ctx, postgres.MemoryDir())
+		if err != nil {
+			return nil, err
+		}
+		l.template = t
+	}
+	o.Dir, o.Template = postgres.MemoryDir(), l.template
+	return postgres.Start(ctx, o)
+}
+
+// Outcome is a row with what was measured of it.
+type Outcome struct {
+	Row   Row
+	Ours  []Result
+	Peers []Result
+	Wrong []string // what our pool did not show
+}
+
+// Run makes the experiments of each row.
+func (l *Lab) Run(ctx context.Context, all []Row) ([]Outcome, error) {
+	var done []Outcome
+	for _, row := range all {
+		if l.Only != nil && !l.Only.MatchString(row.ID) || l.Short && !row.Short {
+			continue
+		}
+		o, err := l.row(ctx, row)
+		if err != nil {
+			return done, fmt.Errorf("row %s: %w", row.ID, err)
+		}
+		done = append(done, o)
+	}
+	if len(done) == 0 {
+		return nil, errors.New("no row has such a number")
+	}
+	return done, nil
+}
+
+func (l *Lab) row(ctx context.Context, row Row) (Outcome, error) {
+	o := Outcome{Row: row}
+	for round := range l.rounds(row) {
+		r, err := l.once(ctx, row, Ours, round+1)
+		if err != nil {
+			return o, err
+		}
+		o.Ours = append(o.Ours, r)
+	}
+	o.Wrong = Everywhere(o.Ours)
+	for _, bound := range row.Bounds {
+		if wrong := bound(o.Ours); wrong != "" {
+			o.Wrong = append(o.Wrong, wrong)
+		}
+	}
+	l.tell("%s: %s\n", row.ID, verdict(o.Wrong))
+	if row.Alone || l.Short {
+		return o, nil
+	}
+	for _, k := range Kinds[1:] {
+		r, err := l.once(ctx, row, k, 1)
+		if err != nil {
+			return o, fmt.Errorf("%s: %w", k, err)
+		}
+		o.Peers = append(o.Peers, r)
+	}
+	return o, nil
+}
+
+func (l *Lab) rounds(row Row) int {
+	switch {
+	case l.Short || !row.Timed:
+		return 1
+	case l.Repeat > 0:
+		return l.Repeat
+	default:
+		return timedRounds
+	}
+}
+
+func (l *Lab) once(ctx context.Context, row Row, k Kind, round int) (Result, error) {
+	began := time.Now()
+	r, err := row.Run(ctx, l, k)
+	r.Row, r.Pool, r.Round = row.ID, k, round
+	l.tell("%-6s %-13s round %d, %4.1f s: %d calls, %d failed holding, %d waiting, %d forbidden\n",
+		row.ID, k, round, time.Since(began).Seconds(), r.Calls, r.FailedHolding, r.FailedWaiting, r.Forbidden)
+	return r, err
+}
+
+func (l *Lab) tell(format string, args ...any) {
+	if l.Progress != nil {
+		fmt.Fprintf(l.Progress, format, args...)
+	}
+}
+
+func verdict(wrong []string) string {
+	if len(wrong) == 0 {
+		return "inside its bounds"
+	}
+	return fmt.Sprintf("OUTSIDE: %v", wrong)
+}

@@ -1,0 +1,82 @@
+package lab
+
+import (
+	"context"
+	"net"
+	"sync"
+	"sync/atomic"
+	"time"
+)
+
+// meter counts, from outside a pool, what it does with sockets: every dial, and how many sockets and dials there are.
+type meter struct {
+	now, peak atomic.Int64
+
+	mu    sync.Mutex
+	dials []time.Time
+}
+
+// dial is a DialFunc. A dial under way counts like the socket it may become.
+func (m *meter) dial(ctx context.Context, network, addr string) (net.Conn, error) {
+	m.mu.Lock()
+	m.dials = append(m.dials, time.Now())
+	m.mu.Unlock()
+	n := m.now.Add(1)
+	for p := m.peak.Load(); n > p && !m.peak.CompareAndSwap(p, n); p = m.peak.Load() {
+	}
+	conn, err := (&net.Dialer{}).DialContext(ctx, network, addr)
+	if err != nil {
+		m.now.Add(-1)
+		return nil, err
+	}
+	done := sync.OnceFunc(func() { m.now.Add(-1) })
+	if tcp, ok := conn.(*net.TCPConn); ok {
+		return &meteredTCP{TCPConn: tcp, closed: done}, nil
+	}
+	return &metered{Conn: conn, closed: done}, nil
+}
+
+// cancelDial is for cancel requests, which are no dial attempts.
+func (m *meter) cancelDial(ctx context.Context, network, addr string) (net.Conn, error) {
+	return (&net.Dialer{}).DialContext(ctx, network, addr)
+}
+
+// count is how many dials there were in all, and how many in the busiest five seconds between two moments.
+func (m *meter) count(from, to time.Time) (all, busiest int) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	first := 0
+	for last, at := range m.dials {
+		if at.Before(from) || at.After(to) {
+			continue
+		}
+		for m.dials[first].Before(from) || at.Sub(m.dials[first]) >= 5*time.Second {
+			first++
+		}
+		busiest = max(busiest, last-first+1)
+	}
+	return len(m.dials), busiest
+}
+
+// meteredTCP is a TCP connection whose end is noticed; whoever wants to look at its socket can.
+type meteredTCP struct {
+	*net.TCPConn
+	closed func()
+}
+
+func (c *meteredTCP) Close() error {
+	err := c.TCPConn.Close()
+	c.closed()
+	return err
+}
+
+type metered struct {
+	net.Conn
+	closed func()
+}
+
+func (c *metered) Close() error {
+	err := c.Conn.Close()
+	c.closed()
+	return err
+}

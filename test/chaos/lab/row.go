@@ -1,0 +1,108 @@
+package lab
+
+import (
+	"context"
+	"fmt"
+	"time"
+)
+
+// Row is one fault of the laboratory: what is done to the server, and what our pool must show then.
+type Row struct {
+	ID    string
+	Fault string
+	// Timed rows have a bound in time: ours runs five times, peers not beside it.
+	Timed bool
+	// Alone rows need something that only our pool has: no peer is put to them.
+	Alone bool
+	// Short rows belong to the short form, which every test run does.
+	Short bool
+	// Run makes one experiment. Errors are about the laboratory, not about the pool.
+	Run func(ctx context.Context, l *Lab, k Kind) (Result, error)
+	// Bounds are held against all rounds of our pool together.
+	Bounds []Bound
+}
+
+// Bound is something our pool must show; it returns what is wrong, or nothing.
+type Bound func(rounds []Result) string
+
+// Everywhere holds in each row: the failure rule, no more sockets than connections, no row lost or doubled, nothing left.
+func Everywhere(rounds []Result) (wrong []string) {
+	say := func(r Result, format string, args ...any) {
+		wrong = append(wrong, fmt.Sprintf("round %d: ", r.Round)+fmt.Sprintf(format, args...))
+	}
+	for _, r := range rounds {
+		for _, b := range r.Broken {
+			say(r, "%s", b)
+		}
+		if r.Forbidden > 0 {
+			say(r, "%d failures that the rule forbids, such as: %v", r.Forbidden, r.Examples)
+		}
+		if r.Peak > r.Max {
+			say(r, "%d sockets and dials at once, %d are allowed", r.Peak, r.Max)
+		}
+		if r.Rows.Missing+r.Rows.Doubled > 0 {
+			say(r, "%d acknowledged rows missing, %d doubled", r.Rows.Missing, r.Rows.Doubled)
+		}
+		if r.LeasesLeft+r.SocketsLeft+r.GoroutinesLeft+r.DescriptorsLeft > 0 {
+			say(r, "left behind: %d leases, %d sockets, %d goroutines, %d descriptors",
+				r.LeasesLeft, r.SocketsLeft, r.GoroutinesLeft, r.DescriptorsLeft)
+		}
+	}
+	return wrong
+}
+
+// FirstWithin bounds the median time from accepting to the first success; what the control took is granted on top.
+func FirstWithin(bound time.Duration) Bound {
+	return func(rounds []Result) string {
+		var first, control []time.Duration
+		for _, r := range rounds {
+			first, control = append(first, r.First...), append(control, r.Control...)
+		}
+		if len(first) == 0 {
+			return "no first success was measured"
+		}
+		if got, allowed := median(first), bound+median(control); got > allowed {
+			return fmt.Sprintf("first success after %v, %v is allowed (%v, and what the control took)", got, allowed, bound)
+		}
+		return ""
+	}
+}
+
+// RateWithin bounds the median time from accepting to 95 % of the former rate, in the same way.
+func RateWithin(bound time.Duration) Bound {
+	return func(rounds []Result) string {
+		var rate, control []time.Duration
+		for _, r := range rounds {
+			if len(r.Rate) < len(r.First) {
+				return "the former rate was not reached again"
+			}
+			rate, control = append(rate, r.Rate...), append(control, r.Control...)
+		}
+		if got, allowed := median(rate), bound+rateWindow+median(control); got > allowed {
+			return fmt.Sprintf("95 %% of the rate after %v, %v is allowed", got, allowed)
+		}
+		return ""
+	}
+}
+
+// DialsWithin bounds the dials in any five seconds.
+func DialsWithin(most int) Bound {
+	return func(rounds []Result) string {
+		for _, r := range rounds {
+			if r.Busiest > most {
+				return fmt.Sprintf("%d dials in five seconds, %d are allowed", r.Busiest, most)
+			}
+		}
+		return ""
+	}
+}
+
+// NothingFails says that no call failed at all.
+func NothingFails(rounds []Result) string {
+	for _, r := range rounds {
+		if n := r.FailedHolding + r.FailedWaiting; n > 0 {
+			return fmt.Sprintf("%d calls failed, none may", n)
+		}
+	}
+	return ""
+}

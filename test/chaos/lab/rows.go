@@ -1,0 +1,10 @@
+package lab
+
+import "slices"
+
+// Rows are all faults of the laboratory, in the order of the table.
+func Rows() []Row {
+	return slices.Concat(
+		outages(),
+	)
+}

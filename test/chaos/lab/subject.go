@@ -1,0 +1,162 @@
+package lab
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgconn"
+	"github.com/jackc/pgx/v5/pgxpool"
+	"github.com/jackc/pgx/v5/stdlib"
+
+	"github.com/seed-4ff2b7b9/supervised/poolactor"
+)
+
+// Kind names a pool that can be put to the test.
+type Kind string
+
+// The pool of this project, and those that users would otherwise pick.
+const (
+	Ours    Kind = "supervised"
+	Pgxpool Kind = "pgxpool"
+	Stdlib  Kind = "database/sql"
+)
+
+// Kinds are all of them, ours first.
+var Kinds = []Kind{Ours, Pgxpool, Stdlib}
+
+// Session is what a caller works with while it holds a connection.
+type Session interface {
+	Exec(ctx context.Context, sql string, args ...any) (pgconn.CommandTag, error)
+	QueryRow(ctx context.Context, sql string, args ...any) pgx.Row
+	Begin(ctx context.Context) (pgx.Tx, error)
+}
+
+// subject is a pool under test.
+type subject interface {
+	// Do leases a connection for the time of f. The raw connection is for looking at only.
+	Do(ctx context.Context, f func(ctx context.Context, s Session, raw *pgconn.PgConn) error) error
+	// Close takes the time it takes.
+	Close() error
+}
+
+// Tuning is what an experiment sets; zero is the pool's own default.
+type Tuning struct {
+	Size     int                     // connections at most; default 20
+	Ours     func(*poolactor.Config) // more settings, of our pool only
+	Connect  func(*pgx.ConnConfig)   // how to reach the server, of each kind
+	ConnWait time.Duration           // bounds one dial of a peer, as ConnectTimeout does ours; default 10 s
+}
+
+// open makes a pool of a kind whose sockets go through the meter.
+func open(ctx context.Context, kind Kind, dsn string, t Tuning, m *meter) (subject, error) {
+	switch kind {
+	case Ours:
+		return openOurs(ctx, dsn, t, m)
+	case Pgxpool:
+		return openPgxpool(ctx, dsn, t, m)
+	default:
+		return openStdlib(dsn, t, m)
+	}
+}
+
+// ours is the pool of this project.
+type ours struct{ *poolactor.Pool }
+
+func openOurs(ctx context.Context, dsn string, t Tuning, m *meter) (subject, error) {
+	cfg, err := poolactor.ParseConfig(dsn)
+	if err != nil {
+		return nil, err
+	}
+	cfg.MaxSize = t.Size
+	cfg.DialFunc, cfg.CancelDialFunc = m.dial, m.cancelDial
+	if t.Connect != nil {
+		t.Connect(cfg.ConnConfig)
+		if cfg.ConnConfig.LookupFunc != nil {
+			cfg.LookupFunc = cfg.ConnConfig.LookupFunc
+		}
+	}
+	if t.Ours != nil {
+		t.Ours(&cfg)
+	}
+	p, err := poolactor.Open(ctx, cfg)
+	if err != nil {
+		return nil, err
+	}
+	return ours{p}, nil
+}
+
+func (o ours) Do(ctx context.Context, f func(context.Context, Session, *pgconn.PgConn) error) error {
+	return o.With(ctx, func(ctx context.Context, l *poolactor.Lease) error {
+		var raw *pgconn.PgConn
+		if err := l.Raw(func(c *pgx.Conn) error { raw = c.PgConn(); return nil }); err != nil {
+			return err
+		}
+		return f(ctx, l, raw)
+	})
+}
+
+// peer is pgxpool.
+type peer struct{ *pgxpool.Pool }
+
+func openPgxpool(ctx context.Context, dsn string, t Tuning, m *meter) (subject, error) {
+	cfg, err := pgxpool.ParseConfig(dsn)
+	if err != nil {
+		return nil, err
+	}
+	cfg.MaxConns = int32(t.Size)
+	t.connect(cfg.ConnConfig, m)
+	p, err := pgxpool.NewWithConfig(ctx, cfg)
+	if err != nil {
+		return nil, err
+	}
+	return peer{p}, nil
+}
+
+func (p peer) Do(ctx context.Context, f func(context.Context, Session, *pgconn.PgConn) error) error {
+	return p.AcquireFunc(ctx, func(c *pgxpool.Conn) error { return f(ctx, c, c.Conn().PgConn()) })
+}
+
+// Close waits for those who hold a connection; pgxpool knows no bound.
+func (p peer) Close() error { p.Pool.Close(); return nil }
+
+// standard is database/sql with pgx as its driver.
+type standard struct{ *sql.DB }
+
+func openStdlib(dsn string, t Tuning, m *meter) (subject, error) {
+	cfg, err := pgx.ParseConfig(dsn)
+	if err != nil {
+		return nil, err
+	}
+	t.connect(cfg, m)
+	db := stdlib.OpenDB(*cfg)
+	db.SetMaxOpenConns(t.Size)
+	db.SetMaxIdleConns(t.Size)
+	return standard{db}, nil
+}
+
+func (s standard) Do(ctx context.Context, f func(context.Context, Session, *pgconn.PgConn) error) error {
+	c, err := s.Conn(ctx)
+	if err != nil {
+		return err
+	}
+	err = c.Raw(func(driver any) error {
+		conn := driver.(*stdlib.Conn).Conn()
+		return f(ctx, conn, conn.PgConn())
+	})
+	if back := c.Close(); back != nil && !errors.Is(back, sql.ErrConnDone) && err == nil {
+		err = back
+	}
+	return err
+}
+
+// connect sets how a peer reaches the server.
+func (t Tuning) connect(cfg *pgx.ConnConfig, m *meter) {
+	cfg.DialFunc = m.dial
+	cfg.ConnectTimeout = t.ConnWait
+	if t.Connect != nil {
+		t.Connect(cfg)
+	}
+}

@@ -1,0 +1,60 @@
+// Command run puts this project's pool, and those that users would otherwise pick, to every fault of the laboratory, and
+// prints what each of them showed as one Markdown table.
+//
+//	go run ./run [-only REGEXP] [-repeat N] [-short] [-o CHAOS.md]
+//
+// The exit code is 1 if this project's pool was outside one of its bounds.
+package main
+
+import (
+	"context"
+	"flag"
+	"fmt"
+	"os"
+	"os/signal"
+	"regexp"
+	"syscall"
+
+	"github.com/seed-4ff2b7b9/supervised/test/chaos/lab"
+)
+
+func main() {
+	only := flag.String("only", "", "run the rows whose number matches this `regexp`")
+	repeat := flag.Int("repeat", 0, "run rows with a bound in time `N` times; 0 is five times")
+	short := flag.Bool("short", false, "this project's pool only, and no row that takes long")
+	output := flag.String("o", "", "write the table, with what was measured as JSON, to this `file`")
+	flag.Parse()
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	err := run(ctx, *only, *repeat, *short, *output)
+	stop()
+	if err != nil {
+		fmt.Fprintln(os.Stderr, "chaos:", err)
+		os.Exit(1)
+	}
+}
+
+func run(ctx context.Context, only string, repeat int, short bool, output string) error {
+	wanted, err := regexp.Compile(only)
+	if err != nil {
+		return fmt.Errorf("-only: %w", err)
+	}
+	l := &lab.Lab{Only: wanted, Repeat: repeat, Short: short, Progress: os.Stderr}
+	defer l.Close()
+	outcomes, err := l.Run(ctx, lab.Rows())
+	if err != nil {
+		return err
+	}
+	report := lab.NewReport(outcomes)
+	if err := report.Table(os.Stdout); err != nil {
+		return err
+	}
+	if output != "" {
+		if err := report.WriteFile(output); err != nil {
+			return err
+		}
+	}
+	if n := report.Outside(); n > 0 {
+		return fmt.Errorf("%d of %d rows are outside their bounds", n, len(outcomes))
+	}
+	return nil
+}
