@@ -25,9 +25,11 @@ const (
 type Setup struct {
 	DSN      string
 	Audit    string        // where the table is looked at afterwards; empty: DSN
-	Callers  int           // default 32
+	Callers  int           // default 32; negative: none
 	Patience time.Duration // each call's deadline; default 30 s
-	Tuning   Tuning
+	// Load makes one call of a caller; nil: the usual mix. Whoever sets it notes the calls, as far as they can be judged.
+	Load   func(*workload) error
+	Tuning Tuning
 }
 
 // Experiment is one pool under one workload and some faults.
@@ -41,8 +43,9 @@ type Experiment struct {
 	began  time.Time
 	before residue
 
-	faults []*Fault
-	result Result
+	faults  []*Fault
+	autopsy *autopsy // nil: nobody looks after single backends
+	result  Result
 }
 
 // residue is what a pool may leave behind.
@@ -81,8 +84,8 @@ func Begin(ctx context.Context, kind Kind, s Setup) (*Experiment, error) {
 	if x.pool, err = open(ctx, kind, s.DSN, s.Tuning, x.meter); err != nil {
 		return nil, err
 	}
-	x.load, x.late = startCalling(x.pool, s.Callers, s.Patience), watchLateness()
-	if !x.Busy(ctx) {
+	x.load, x.late = startCalling(x.pool, s.Callers, s.Patience, s.Load), watchLateness()
+	if s.Load == nil && !x.Busy(ctx) {
 		x.Finish(ctx)
 		return nil, fmt.Errorf("lab: the connections of %s were never all in use", kind)
 	}
@@ -101,7 +104,7 @@ func makeTable(ctx context.Context, dsn string) error {
 
 // Busy waits until every connection is in use: then a fault hits leases. It returns false if that does not happen.
 func (x *Experiment) Busy(ctx context.Context) bool {
-	want := int64(min(x.setup.Tuning.Size, x.setup.Callers))
+	want := int64(min(x.setup.Tuning.Size, max(x.setup.Callers, 0)))
 	return until(ctx, eventually, func() bool { return x.load.holding.Load() >= want })
 }
 
@@ -130,6 +133,11 @@ func Pass(ctx context.Context, d time.Duration) {
 // Strike waits until every connection is in use and begins a fault. Whoever strikes says when all backends were dead.
 func (x *Experiment) Strike(ctx context.Context) *Fault {
 	x.Busy(ctx)
+	return x.StrikeNow()
+}
+
+// StrikeNow begins a fault whoever may hold a lease.
+func (x *Experiment) StrikeNow() *Fault {
 	x.late.reset()
 	f := &Fault{At: time.Now()}
 	x.faults = append(x.faults, f)
@@ -175,6 +183,11 @@ func (x *Experiment) Fail(format string, args ...any) {
 	x.result.Broken = append(x.result.Broken, fmt.Sprintf(format, args...))
 }
 
+// Took notes how long something took, and the same for a control: how long it would have taken without a pool.
+func (x *Experiment) Took(what string, took, control time.Duration) {
+	x.result.Took = append(x.result.Took, timing{What: what, Took: took, Control: control})
+}
+
 // Note adds something for readers of the table.
 func (x *Experiment) Note(format string, args ...any) {
 	x.result.Notes = append(x.result.Notes, fmt.Sprintf(format, args...))
@@ -216,6 +229,10 @@ func (x *Experiment) Finish(ctx context.Context) Result {
 // judge holds the calls against the failure rule.
 func (x *Experiment) judge() {
 	r := &x.result
+	var wrong []string
+	if x.autopsy != nil {
+		wrong = x.examine()
+	}
 	faults := make([]Fault, len(x.faults))
 	for i, f := range x.faults {
 		faults[i] = *f
@@ -231,10 +248,8 @@ func (x *Experiment) judge() {
 			r.FailedHolding++
 		}
 	}
-	r.Forbidden = len(v.Broken)
-	for _, b := range v.Broken[:min(3, len(v.Broken))] {
-		r.Examples = append(r.Examples, b)
-	}
+	wrong = append(wrong, v.Broken...)
+	r.Forbidden, r.Examples = len(wrong), wrong[:min(3, len(wrong))]
 }
 
 // close closes the pool and counts what it leaves.

@@ -22,6 +22,8 @@ type Lab struct {
 	Repeat int
 	// Short leaves out the peers and every row that takes long.
 	Short bool
+	// Alone leaves out the peers.
+	Alone bool
 	// Progress is told what runs; nil is silent.
 	Progress io.Writer
 
@@ -49,6 +51,22 @@ func (l *Lab) server(ctx context.Context, o postgres.Options) (*postgres.Server,
 	}
 	o.Dir, o.Template = postgres.MemoryDir(), l.template
 	return postgres.Start(ctx, o)
+}
+
+// on makes an experiment on a server of its own; do is the fault.
+func (l *Lab) on(ctx context.Context, k Kind, o postgres.Options, s Setup, do func(*Experiment, *postgres.Server) error) (Result, error) {
+	server, err := l.server(ctx, o)
+	if err != nil {
+		return Result{}, err
+	}
+	defer server.Close()
+	s.DSN = server.DSN()
+	x, err := Begin(ctx, k, s)
+	if err != nil {
+		return Result{}, err
+	}
+	err = do(x, server)
+	return x.Finish(ctx), err
 }
 
 // Outcome is a row with what was measured of it.
@@ -94,7 +112,7 @@ func (l *Lab) row(ctx context.Context, row Row) (Outcome, error) {
 		}
 	}
 	l.tell("%s: %s\n", row.ID, verdict(o.Wrong))
-	if row.Alone || l.Short {
+	if row.Alone || l.Alone || l.Short {
 		return o, nil
 	}
 	for _, k := range Kinds[1:] {

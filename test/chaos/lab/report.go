@@ -7,6 +7,7 @@ import (
 	"io"
 	"os"
 	"runtime"
+	"slices"
 	"strings"
 	"text/template"
 	"time"
@@ -28,8 +29,8 @@ func (r *Report) Outside() (n int) {
 	return n
 }
 
-const head = `| row | fault | pool | failed holding / waiting (forbidden) | longest | dials (5 s) | first success | 95 % of the rate | sockets / max | rows lost, doubled; unknown there, not | left | verdict |
-|---|---|---|---|---|---|---|---|---|---|---|---|
+const head = `| row | fault | pool | failed holding / waiting (forbidden) | longest | dials (5 s) | first success | 95 % of the rate | sockets / max | rows lost, doubled; unknown there, not | left | verdict | notes |
+|---|---|---|---|---|---|---|---|---|---|---|---|---|
 `
 
 // Table prints one line for each row and pool, in Markdown.
@@ -61,7 +62,7 @@ func line(b *bytes.Buffer, row Row, rounds []Result, verdict string, wrong []str
 		return n
 	}
 	left := worst(func(r Result) int { return r.LeasesLeft + r.SocketsLeft + r.GoroutinesLeft + r.DescriptorsLeft })
-	fmt.Fprintf(b, "| %s | %s | %s | %d / %d (%d) | %s | %d (%d) | %s | %s | %d / %d | %d, %d; %d, %d | %d | %s |\n",
+	fmt.Fprintf(b, "| %s | %s | %s | %d / %d (%d) | %s | %d (%d) | %s | %s | %d / %d | %d, %d; %d, %d | %d | %s | %s |\n",
 		row.ID, row.Fault, rounds[0].Pool,
 		worst(func(r Result) int { return r.FailedHolding }), worst(func(r Result) int { return r.FailedWaiting }),
 		worst(func(r Result) int { return r.Forbidden }),
@@ -72,7 +73,28 @@ func line(b *bytes.Buffer, row Row, rounds []Result, verdict string, wrong []str
 		worst(func(r Result) int { return r.Peak }), rounds[0].Max,
 		worst(func(r Result) int { return r.Rows.Missing }), worst(func(r Result) int { return r.Rows.Doubled }),
 		worst(func(r Result) int { return r.Rows.UnknownPresent }), worst(func(r Result) int { return r.Rows.UnknownAbsent }),
-		left, verdict)
+		left, verdict, strings.Join(remarks(rounds), "; "))
+}
+
+// remarks are what a row has measured for itself, as medians, and what it notes.
+func remarks(rounds []Result) (all []string) {
+	add := func(text string) {
+		if !slices.Contains(all, text) {
+			all = append(all, text)
+		}
+	}
+	for _, r := range rounds {
+		for _, t := range r.Took {
+			took, control := timings(rounds, t.What)
+			add(fmt.Sprintf("%s: %s (control %s)", t.What, short(median(took)), short(median(control))))
+		}
+	}
+	for _, r := range rounds {
+		for _, note := range r.Notes {
+			add(note)
+		}
+	}
+	return all
 }
 
 func times(rounds []Result, of func(Result) []time.Duration) string {

@@ -34,6 +34,7 @@ type Result struct {
 	GoroutinesLeft  int `json:"goroutines_left"`
 	DescriptorsLeft int `json:"descriptors_left"`
 
+	Took   []timing `json:"took,omitempty"`
 	Notes  []string `json:"notes,omitempty"`
 	Broken []string `json:"broken,omitempty"` // bounds that were not kept
 }
@@ -45,4 +46,23 @@ func median(d []time.Duration) time.Duration {
 	d = slices.Clone(d)
 	slices.Sort(d)
 	return d[len(d)/2]
+}
+
+// timing is how long something took, and how long without a pool.
+type timing struct {
+	What    string        `json:"what"`
+	Took    time.Duration `json:"took_ns"`
+	Control time.Duration `json:"control_ns"`
+}
+
+// timings are those of one thing, over all rounds.
+func timings(rounds []Result, what string) (took, control []time.Duration) {
+	for _, r := range rounds {
+		for _, t := range r.Took {
+			if t.What == what {
+				took, control = append(took, t.Took), append(control, t.Control)
+			}
+		}
+	}
+	return took, control
 }

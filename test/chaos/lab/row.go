@@ -85,6 +85,20 @@ func RateWithin(bound time.Duration) Bound {
 	}
 }
 
+// TookWithin bounds the median time that something took; what the control took is granted on top.
+func TookWithin(what string, bound time.Duration) Bound {
+	return func(rounds []Result) string {
+		took, control := timings(rounds, what)
+		if len(took) == 0 {
+			return fmt.Sprintf("how long %s takes was not measured", what)
+		}
+		if got, allowed := median(took), bound+median(control); got > allowed {
+			return fmt.Sprintf("%s took %v, %v is allowed (%v, and what the control took)", what, got, allowed, bound)
+		}
+		return ""
+	}
+}
+
 // DialsWithin bounds the dials in any five seconds.
 func DialsWithin(most int) Bound {
 	return func(rounds []Result) string {

@@ -35,14 +35,17 @@ type workload struct {
 	unknown []int64 // keys whose insert ended in an error: there or not
 }
 
-// startCalling sets callers on a pool.
-func startCalling(pool subject, callers int, patience time.Duration) *workload {
+// startCalling sets callers on a pool. load makes one call; nil: of the usual mix.
+func startCalling(pool subject, callers int, patience time.Duration, load func(*workload) error) *workload {
 	ctx, stop := context.WithCancel(context.Background())
 	w := &workload{pool: pool, patience: patience, stop: stop}
-	for range callers {
+	if load == nil {
+		load = (*workload).call
+	}
+	for range max(callers, 0) {
 		w.group.Go(func() {
 			for ctx.Err() == nil {
-				if w.call() != nil {
+				if load(w) != nil {
 					<-time.After(pauseAfterFailure)
 				}
 			}
@@ -57,17 +60,33 @@ func (w *workload) end() {
 	w.group.Wait()
 }
 
-// call makes one call, of a kind left to chance.
-func (w *workload) call() error {
-	ctx, cancel := context.WithTimeout(context.Background(), w.patience)
+// run makes one call that is noted: f is what it does with its connection.
+func (w *workload) run(ctx context.Context, f func(context.Context, Session) error) error {
+	ctx, cancel := context.WithTimeout(ctx, w.patience)
 	defer cancel()
-	kind, key := rand.IntN(4), w.keys.Add(1)
 	c := Call{Began: time.Now()}
 	c.Err = w.pool.Do(ctx, func(ctx context.Context, s Session, raw *pgconn.PgConn) error {
 		c.Granted = time.Now()
 		c.Backend = Backend{PID: raw.PID(), Socket: raw.Conn().LocalAddr().String()}
 		w.holding.Add(1)
 		defer w.holding.Add(-1)
+		return f(ctx, s)
+	})
+	c.Ended = time.Now()
+	w.note(c)
+	return c.Err
+}
+
+func (w *workload) note(c Call) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.calls = append(w.calls, c)
+}
+
+// call makes one call, of a kind left to chance.
+func (w *workload) call() error {
+	kind, key := rand.IntN(4), w.keys.Add(1)
+	err := w.run(context.Background(), func(ctx context.Context, s Session) error {
 		switch kind {
 		case 0:
 			return insert(ctx, s, key)
@@ -79,18 +98,16 @@ func (w *workload) call() error {
 			return s.QueryRow(ctx, "select $1::int", 1).Scan(&n)
 		}
 	})
-	c.Ended = time.Now()
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	w.calls = append(w.calls, c)
 	switch {
 	case kind != 0:
-	case c.Err == nil:
+	case err == nil:
 		w.acked = append(w.acked, key)
 	default:
 		w.unknown = append(w.unknown, key)
 	}
-	return c.Err
+	return err
 }
 
 // insert puts a key into the table, by a transaction.

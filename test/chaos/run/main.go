@@ -1,7 +1,7 @@
 // Command run puts this project's pool, and those that users would otherwise pick, to every fault of the laboratory, and
 // prints what each of them showed as one Markdown table.
 //
-//	go run ./run [-only REGEXP] [-repeat N] [-short] [-o CHAOS.md]
+//	go run ./run [-only REGEXP] [-repeat N] [-short] [-alone] [-o CHAOS.md]
 //
 // The exit code is 1 if this project's pool was outside one of its bounds.
 package main
@@ -22,10 +22,12 @@ func main() {
 	only := flag.String("only", "", "run the rows whose number matches this `regexp`")
 	repeat := flag.Int("repeat", 0, "run rows with a bound in time `N` times; 0 is five times")
 	short := flag.Bool("short", false, "this project's pool only, and no row that takes long")
+	alone := flag.Bool("alone", false, "this project's pool only")
 	output := flag.String("o", "", "write the table, with what was measured as JSON, to this `file`")
 	flag.Parse()
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
-	err := run(ctx, *only, *repeat, *short, *output)
+	l := &lab.Lab{Repeat: *repeat, Short: *short, Alone: *alone, Progress: os.Stderr}
+	err := run(ctx, l, *only, *output)
 	stop()
 	if err != nil {
 		fmt.Fprintln(os.Stderr, "chaos:", err)
@@ -33,12 +35,10 @@ func main() {
 	}
 }
 
-func run(ctx context.Context, only string, repeat int, short bool, output string) error {
-	wanted, err := regexp.Compile(only)
-	if err != nil {
+func run(ctx context.Context, l *lab.Lab, only, output string) (err error) {
+	if l.Only, err = regexp.Compile(only); err != nil {
 		return fmt.Errorf("-only: %w", err)
 	}
-	l := &lab.Lab{Only: wanted, Repeat: repeat, Short: short, Progress: os.Stderr}
 	defer l.Close()
 	outcomes, err := l.Run(ctx, lab.Rows())
 	if err != nil {
