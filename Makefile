@@ -9,7 +9,7 @@ SHELL := bash
 RACE ?=#            1: tests run under the race detector
 COVER ?=#           1: tests write cover profiles, which `make cover-gate` reads
 TIMEOUT ?= 15m#     for each package's tests
-ARGS ?=#            handed on by run, demo and mutants
+ARGS ?=#            handed on by run, demo, chaos and mutants
 BENCH ?= .#         which benchmarks, a regular expression
 COUNT ?= 6#         how often each benchmark runs: benchstat wants at least 6
 
@@ -90,8 +90,8 @@ lint: ## check format, go vet and staticcheck; golangci-lint and shellcheck wher
 	@unformatted=$$($(TOOL) gofumpt -l .); if [ -n "$$unformatted" ]; then \
 		printf 'not in the format of gofumpt, make fmt mends it:\n%s\n' "$$unformatted"; exit 1; fi
 	@for tags in '' failpoint; do go vet -tags="$$tags" ./...; $(TOOL) staticcheck -tags="$$tags" ./...; done
-	@for module in $(NESTED); do ( cd "$$module"; go vet ./...; \
-		go tool -modfile=../../internal/tools/go.mod staticcheck ./... ); done
+	@for module in $(NESTED); do ( cd "$$module"; for tags in '' failpoint; do go vet -tags="$$tags" ./...; \
+		go tool -modfile=../../internal/tools/go.mod staticcheck -tags="$$tags" ./...; done ); done
 	@case "$$(golangci-lint version --short 2>/dev/null || :)" in 2.*) golangci-lint run ./... ;; esac
 	@if command -v shellcheck >/dev/null; then shellcheck .ci/run internal/setup/*.sh; fi
 
@@ -104,9 +104,9 @@ mutants: ## break each rule of the code once and see that a test turns red
 	@go run ./test/mutants $(ARGS)
 
 .PHONY: chaos
-chaos: ## the chaos tests alone, with what they measured
+chaos: ## what each fault does to this pool and to others, as a table, which CHAOS.md keeps; takes long
 	@go run ./internal/setup postgresql
-	@cd test/chaos && go test -count=1 -timeout=60m -v $(if $(race_on),-race) ./...
+	@go run -C test/chaos -tags=failpoint ./run -o "$(CURDIR)/CHAOS.md" $(ARGS)
 
 .PHONY: bench
 bench: $(BUILD) ## run the benchmarks and sum them up

@@ -25,13 +25,20 @@ type Row struct {
 // Bound is something our pool must show; it returns what is wrong, or nothing.
 type Bound func(rounds []Result) string
 
+// mostShown is how many broken bounds of a round are shown.
+const mostShown = 5
+
 // Everywhere holds in each row: the failure rule, no more sockets than connections, no row lost or doubled, nothing left.
 func Everywhere(rounds []Result) (wrong []string) {
 	say := func(r Result, format string, args ...any) {
 		wrong = append(wrong, fmt.Sprintf("round %d: ", r.Round)+fmt.Sprintf(format, args...))
 	}
 	for _, r := range rounds {
-		for _, b := range r.Broken {
+		for i, b := range r.Broken {
+			if i == mostShown {
+				say(r, "and %d more", len(r.Broken)-i)
+				break
+			}
 			say(r, "%s", b)
 		}
 		if r.Forbidden > 0 {

@@ -7,5 +7,6 @@ func Rows() []Row {
 	return slices.Concat(
 		outages(),
 		deaths(),
+		crashes(),
 	)
 }
