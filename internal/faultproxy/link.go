@@ -7,6 +7,7 @@ import (
 	"io"
 	"net"
 	"sync"
+	"sync/atomic"
 	"time"
 )
 
@@ -16,6 +17,14 @@ type link struct {
 	ctx    context.Context // its end resets both connections
 	cancel context.CancelFunc
 	client *net.TCPConn
+	doomed atomic.Pointer[time.Time] // when a fault reset it; nil: none did
+}
+
+// reset ends the link as a fault does.
+func (l *link) reset() {
+	now := time.Now()
+	l.doomed.CompareAndSwap(nil, &now)
+	l.cancel()
 }
 
 // run forwards until both sides have closed, or something has reset the link.
@@ -74,6 +83,9 @@ func (l *link) guard(conns ...*net.TCPConn) (join func()) {
 		<-l.ctx.Done()
 		for _, conn := range conns {
 			abort(conn)
+		}
+		if at := l.doomed.Load(); at != nil {
+			l.proxy.noteReset(Reset{Client: l.client.RemoteAddr().String(), At: *at, By: time.Now()})
 		}
 	}()
 	return func() {
@@ -167,7 +179,11 @@ func (o *outlet) deliver(c chunk) bool {
 		}
 		n, err := o.to.Write(c.bytes[:o.allowed(now, len(c.bytes))])
 		o.spend(now, n)
-		if err != nil || n == 0 || o.exhausted(now) {
+		if o.exhausted(now) {
+			o.link.reset()
+			return false
+		}
+		if err != nil {
 			return false
 		}
 		if c.bytes = c.bytes[n:]; len(c.bytes) == 0 {

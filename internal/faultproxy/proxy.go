@@ -27,6 +27,12 @@ type Counts struct {
 	Peak     int // the most that were open at once
 }
 
+// Reset is one connection that the proxy has reset, by [Proxy.ResetAll] or [Proxy.CutAfter].
+type Reset struct {
+	Client string    // the client's end, "127.0.0.1:40312"
+	At, By time.Time // when that was decided, and when it was done: from then on the client can see it
+}
+
 // Proxy forwards what comes in on a port of 127.0.0.1 to its target. It is safe for concurrent use; whoever made it
 // closes it. Faults add up until [Proxy.Heal].
 type Proxy struct {
@@ -45,6 +51,7 @@ type Proxy struct {
 	listener net.Listener  // nil while connections are refused
 	links    map[*link]struct{}
 	counts   Counts
+	resets   []Reset
 }
 
 // faults is what is wrong now; the zero value is a network that works.
@@ -97,6 +104,14 @@ func (p *Proxy) Counts() Counts {
 	return p.counts
 }
 
+// Resets lists the connections that the proxy has reset. What ends by its client, its server or [Proxy.Close] is not
+// among them.
+func (p *Proxy) Resets() []Reset {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return append([]Reset(nil), p.resets...)
+}
+
 // Refuse closes the port: who dials is refused. Connections that are open stay.
 func (p *Proxy) Refuse() {
 	p.turn.Lock()
@@ -139,7 +154,7 @@ func (p *Proxy) ResetAll() {
 	}
 	p.mu.Unlock()
 	for _, l := range links {
-		l.cancel()
+		l.reset()
 	}
 }
 
@@ -170,9 +185,14 @@ func (p *Proxy) Heal() error {
 func (p *Proxy) Close() error {
 	p.cancel()
 	p.Refuse()
-	p.ResetAll()
 	p.work.Wait()
 	return nil
+}
+
+func (p *Proxy) noteReset(r Reset) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.resets = append(p.resets, r)
 }
 
 func (p *Proxy) change(f func(*faults)) {

@@ -240,6 +240,7 @@ func TestCutAfter(t *testing.T) {
 	fresh := dial(t, p)
 	send(t, fresh, "0123456789")
 	reset(t, fresh, "0123")
+	requireReset(t, p, open, fresh)
 
 	require.NoError(t, p.Heal())
 	conn := dial(t, p)
@@ -248,6 +249,41 @@ func TestCutAfter(t *testing.T) {
 	p.CutAfter(faultproxy.ToServer, 0)
 	send(t, conn, "x")
 	reset(t, conn, "")
+}
+
+// requireReset holds that the proxy tells of the reset of exactly these connections.
+func requireReset(t *testing.T, p *faultproxy.Proxy, conns ...net.Conn) {
+	t.Helper()
+	var want []string
+	for _, conn := range conns {
+		want = append(want, conn.LocalAddr().String())
+	}
+	require.Eventually(t, func() bool { return len(p.Resets()) >= len(want) }, patience, time.Millisecond)
+	var got []string
+	for _, r := range p.Resets() {
+		got = append(got, r.Client)
+		require.False(t, r.By.Before(r.At))
+	}
+	require.ElementsMatch(t, want, got)
+}
+
+func TestResetsAreThoseOfFaultsAlone(t *testing.T) {
+	p := proxy(t)
+	gone, cut := dial(t, p), dial(t, p)
+	for _, conn := range []net.Conn{gone, cut} {
+		send(t, conn, "x")
+		hear(t, conn, "x")
+	}
+	require.NoError(t, gone.Close())
+	require.Eventually(t, func() bool { return p.Counts().Open == 1 }, patience, time.Millisecond)
+	p.ResetAll()
+	reset(t, cut, "")
+	requireReset(t, p, cut)
+	last := dial(t, p)
+	send(t, last, "x")
+	hear(t, last, "x")
+	require.NoError(t, p.Close())
+	requireReset(t, p, cut)
 }
 
 func TestResetAll(t *testing.T) {
