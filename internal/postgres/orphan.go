@@ -27,14 +27,16 @@ func clearServer(data string) error {
 	return removeSegment(segment, creator)
 }
 
-// killOrphans kills every process whose working folder is the data folder, which is where each process of a server
-// lives, and returns their number. Where there is no /proc there are none to be seen.
-func killOrphans(data string) int {
+// killOrphans kills every process of the server on the data folder, and returns their number.
+func killOrphans(data string) int { return len(signalAll(data, os.Kill)) }
+
+// signalAll sends a signal to every process whose working folder is the data folder, which is where each process of a
+// server lives, and returns their ids. Where there is no /proc there are none to be seen.
+func signalAll(data string, signal os.Signal) (found []int) {
 	links, err := filepath.Glob("/proc/[0-9]*/cwd")
 	if err != nil {
-		return 0
+		return nil
 	}
-	found := 0
 	for _, link := range links {
 		if !livesIn(link, data) {
 			continue
@@ -49,8 +51,8 @@ func killOrphans(data string) int {
 		}
 		// The handle is bound to the process that has this id now. Looked at once more, it is the right one.
 		if livesIn(link, data) {
-			found++
-			_ = process.Kill() // it may just have ended
+			found = append(found, pid)
+			_ = process.Signal(signal) // it may just have ended
 		}
 		_ = process.Release()
 	}
