@@ -27,7 +27,7 @@ const (
 // Available skips the test if there is no Docker engine, or fails it where there must be one.
 func Available(t testing.TB) {
 	t.Helper()
-	err := ask(t.Context())
+	err := Engine(t.Context())
 	if err == nil {
 		return
 	}
@@ -37,7 +37,8 @@ func Available(t testing.TB) {
 	t.Skipf("no Docker engine: %v", err)
 }
 
-func ask(ctx context.Context) error {
+// Engine says why no container can be run on this machine; nil: one can.
+func Engine(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, enginePatience)
 	defer cancel()
 	docker, err := client.New(client.FromEnv)

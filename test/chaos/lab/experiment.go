@@ -2,12 +2,15 @@ package lab
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"os"
 	"runtime"
 	"time"
 
 	"github.com/jackc/pgx/v5"
+
+	"github.com/seed-4ff2b7b9/supervised/internal/faultproxy"
 )
 
 const (
@@ -27,6 +30,10 @@ type Setup struct {
 	Audit    string        // where the table is looked at afterwards; empty: DSN
 	Callers  int           // default 32; negative: none
 	Patience time.Duration // each call's deadline; default 30 s
+	Think    time.Duration // the longest pause between two calls of one caller; default none
+	Results  bool          // half of the calls read a long result
+	// Resets lists the connections that a proxy on the way has reset: each is a fault to whoever holds that connection.
+	Resets func() []faultproxy.Reset
 	// Load makes one call of a caller; nil: the usual mix. Whoever sets it notes the calls, as far as they can be judged.
 	Load   func(*workload) error
 	Tuning Tuning
@@ -45,8 +52,13 @@ type Experiment struct {
 
 	faults  []*Fault
 	autopsy *autopsy // nil: nobody looks after single backends
+	outages []outage
+	excuse  func(Call) bool
 	result  Result
 }
+
+// outage is a time in which dials are bounded: from a fault to the first success after it.
+type outage struct{ from, to time.Time }
 
 // residue is what a pool may leave behind.
 type residue struct{ goroutines, descriptors int }
@@ -84,7 +96,8 @@ func Begin(ctx context.Context, kind Kind, s Setup) (*Experiment, error) {
 	if x.pool, err = open(ctx, kind, s.DSN, s.Tuning, x.meter); err != nil {
 		return nil, err
 	}
-	x.load, x.late = startCalling(x.pool, s.Callers, s.Patience, s.Load), watchLateness()
+	h := habits{patience: s.Patience, think: s.Think, results: s.Results, load: s.Load}
+	x.load, x.late = startCalling(x.pool, s.Callers, h), watchLateness()
 	if s.Load == nil && !x.Busy(ctx) {
 		x.Finish(ctx)
 		return nil, fmt.Errorf("lab: the connections of %s were never all in use", kind)
@@ -98,13 +111,18 @@ func makeTable(ctx context.Context, dsn string) error {
 		return err
 	}
 	defer conn.Close(ctx)
-	_, err = conn.Exec(ctx, "drop table if exists inserted; create table inserted (key bigint not null)")
+	_, err = conn.Exec(ctx, "drop table if exists inserted; create table inserted (key bigint not null); "+
+		"grant all on inserted to public")
 	return err
 }
 
-// Busy waits until every connection is in use: then a fault hits leases. It returns false if that does not happen.
+// Busy waits until every connection is in use: then a fault hits leases. Where callers think between calls, one in use
+// will do. It returns false if that does not happen.
 func (x *Experiment) Busy(ctx context.Context) bool {
 	want := int64(min(x.setup.Tuning.Size, max(x.setup.Callers, 0)))
+	if x.setup.Think > 0 {
+		want = 1
+	}
 	return until(ctx, eventually, func() bool { return x.load.holding.Load() >= want })
 }
 
@@ -130,7 +148,8 @@ func Pass(ctx context.Context, d time.Duration) {
 	}
 }
 
-// Strike waits until every connection is in use and begins a fault. Whoever strikes says when all backends were dead.
+// Strike waits until every connection is in use and begins a fault. Whoever strikes says when all backends were dead; a
+// fault without that excuses nobody.
 func (x *Experiment) Strike(ctx context.Context) *Fault {
 	x.Busy(ctx)
 	return x.StrikeNow()
@@ -144,28 +163,26 @@ func (x *Experiment) StrikeNow() *Fault {
 	return f
 }
 
+// Excuse lets a row judge failures itself: those that f takes are not held against the failure rule.
+func (x *Experiment) Excuse(f func(Call) bool) { x.excuse = f }
+
+// AtDeadline tells whether a call failed because its deadline came, not earlier.
+func (x *Experiment) AtDeadline(c Call) bool {
+	return errors.Is(c.Err, context.DeadlineExceeded) && c.Ended.Sub(c.Began) >= x.setup.Patience-lead
+}
+
+// lead is how long before a call's begin is noted its deadline may have been set.
+const lead = 5 * time.Millisecond
+
 // Accepted waits for the first success and for the former rate after the server accepted again, and notes both. control
 // is how late anybody would have been; 0: as late as this machine was. What was granted before the old backends were
 // dead does not count.
 func (x *Experiment) Accepted(ctx context.Context, f *Fault, accepted time.Time, control time.Duration) {
-	after := accepted
-	if f.DeadBy.After(after) {
-		after = f.DeadBy
-	}
-	var first, rate time.Time
-	until(ctx, eventually, func() bool {
-		first = x.load.firstSuccess(after)
-		return !first.IsZero()
-	})
-	if first.IsZero() {
-		x.Fail("nobody succeeded within %v of the server accepting again", eventually)
+	if x.First(ctx, f, accepted, control).IsZero() {
 		return
 	}
-	if control == 0 {
-		control = x.late.seen()
-	}
-	x.result.First = append(x.result.First, first.Sub(accepted))
-	x.result.Control = append(x.result.Control, control)
+	after := later(accepted, f.DeadBy)
+	var rate time.Time
 	until(ctx, 15*time.Second, func() bool {
 		rate = x.load.recovered(f.At, after)
 		if rate.IsZero() {
@@ -176,6 +193,25 @@ func (x *Experiment) Accepted(ctx context.Context, f *Fault, accepted time.Time,
 	if !rate.IsZero() {
 		x.result.Rate = append(x.result.Rate, rate.Sub(accepted))
 	}
+}
+
+// First waits for the first success alone, and returns when it was; zero if there was none.
+func (x *Experiment) First(ctx context.Context, f *Fault, accepted time.Time, control time.Duration) (first time.Time) {
+	until(ctx, eventually, func() bool {
+		first = x.load.firstSuccess(later(accepted, f.DeadBy))
+		return !first.IsZero()
+	})
+	if first.IsZero() {
+		x.Fail("nobody succeeded within %v of the server accepting again", eventually)
+		return first
+	}
+	if control == 0 {
+		control = x.late.seen()
+	}
+	x.result.First = append(x.result.First, first.Sub(accepted))
+	x.result.Control = append(x.result.Control, control)
+	x.outages = append(x.outages, outage{f.At, first})
+	return first
 }
 
 // Fail notes that a bound was not kept.
@@ -209,11 +245,8 @@ func (x *Experiment) Finish(ctx context.Context) Result {
 	r.Pool, r.Calls, r.Max = x.Kind, len(x.load.calls), x.setup.Tuning.Size
 	x.judge()
 	r.Peak = int(x.meter.peak.Load())
-	from, to := x.began, time.Now()
-	if len(x.faults) > 0 {
-		from = x.faults[0].At
-	}
-	r.Dials, r.Busiest = x.meter.count(from, to)
+	r.Dials, r.Busiest = x.meter.count(x.outages)
+	r.Late = x.late.seen()
 	rows, err := x.load.audit(ctx, x.setup.Audit)
 	if err != nil {
 		x.Fail("the table could not be read: %v", err)
@@ -224,32 +257,6 @@ func (x *Experiment) Finish(ctx context.Context) Result {
 	}
 	x.close(ctx)
 	return *r
-}
-
-// judge holds the calls against the failure rule.
-func (x *Experiment) judge() {
-	r := &x.result
-	var wrong []string
-	if x.autopsy != nil {
-		wrong = x.examine()
-	}
-	faults := make([]Fault, len(x.faults))
-	for i, f := range x.faults {
-		faults[i] = *f
-	}
-	v := Rule(x.load.calls, faults)
-	r.Longest = v.Longest
-	for _, c := range x.load.calls {
-		switch {
-		case c.Err == nil:
-		case c.Granted.IsZero():
-			r.FailedWaiting++
-		default:
-			r.FailedHolding++
-		}
-	}
-	wrong = append(wrong, v.Broken...)
-	r.Forbidden, r.Examples = len(wrong), wrong[:min(3, len(wrong))]
 }
 
 // close closes the pool and counts what it leaves.

@@ -8,10 +8,12 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"os"
 	"regexp"
 	"time"
 
 	"github.com/seed-4ff2b7b9/supervised/internal/postgres"
+	"github.com/seed-4ff2b7b9/supervised/test/chaos/container"
 )
 
 // Lab runs rows. Whoever makes it closes it.
@@ -69,12 +71,18 @@ func (l *Lab) on(ctx context.Context, k Kind, o postgres.Options, s Setup, do fu
 	return x.Finish(ctx), err
 }
 
+// container starts a server in a container of the experiment's own. Whoever asks removes it.
+func (l *Lab) container(ctx context.Context) (*container.Server, error) {
+	return container.Start(ctx, container.Options{})
+}
+
 // Outcome is a row with what was measured of it.
 type Outcome struct {
-	Row   Row
-	Ours  []Result
-	Peers []Result
-	Wrong []string // what our pool did not show
+	Row     Row
+	LeftOut string // why the row did not run
+	Ours    []Result
+	Peers   []Result
+	Wrong   []string // what our pool did not show
 }
 
 // Run makes the experiments of each row.
@@ -98,6 +106,14 @@ func (l *Lab) Run(ctx context.Context, all []Row) ([]Outcome, error) {
 
 func (l *Lab) row(ctx context.Context, row Row) (Outcome, error) {
 	o := Outcome{Row: row}
+	if err := needs(ctx, row); err != nil {
+		if os.Getenv(container.RequireVariable) == "1" {
+			return o, err
+		}
+		o.LeftOut = err.Error()
+		l.tell("%s: left out: %v\n", row.ID, err)
+		return o, nil
+	}
 	for round := range l.rounds(row) {
 		r, err := l.once(ctx, row, Ours, round+1)
 		if err != nil {
@@ -125,6 +141,17 @@ func (l *Lab) row(ctx context.Context, row Row) (Outcome, error) {
 	return o, nil
 }
 
+// needs says what a row needs and this machine lacks.
+func needs(ctx context.Context, row Row) error {
+	if !row.Container {
+		return nil
+	}
+	if err := container.Engine(ctx); err != nil {
+		return fmt.Errorf("no Docker engine: %w", err)
+	}
+	return nil
+}
+
 func (l *Lab) rounds(row Row) int {
 	switch {
 	case l.Short || !row.Timed:
@@ -139,7 +166,10 @@ func (l *Lab) rounds(row Row) int {
 func (l *Lab) once(ctx context.Context, row Row, k Kind, round int) (Result, error) {
 	began := time.Now()
 	r, err := row.Run(ctx, l, k)
-	r.Row, r.Pool, r.Round = row.ID, k, round
+	r.Row, r.Pool, r.Round, r.Place = row.ID, k, round, "process"
+	if row.Container {
+		r.Place = "container"
+	}
 	l.tell("%-6s %-13s round %d, %4.1f s: %d calls, %d failed holding, %d waiting, %d forbidden\n",
 		row.ID, k, round, time.Since(began).Seconds(), r.Calls, r.FailedHolding, r.FailedWaiting, r.Forbidden)
 	return r, err

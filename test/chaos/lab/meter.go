@@ -41,19 +41,21 @@ func (m *meter) cancelDial(ctx context.Context, network, addr string) (net.Conn,
 	return (&net.Dialer{}).DialContext(ctx, network, addr)
 }
 
-// count is how many dials there were in all, and how many in the busiest five seconds between two moments.
-func (m *meter) count(from, to time.Time) (all, busiest int) {
+// count is how many dials there were in all, and how many in the busiest five seconds of any of these outages.
+func (m *meter) count(outages []outage) (all, busiest int) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	first := 0
-	for last, at := range m.dials {
-		if at.Before(from) || at.After(to) {
-			continue
+	for _, o := range outages {
+		first := 0
+		for last, at := range m.dials {
+			if at.Before(o.from) || at.After(o.to) {
+				continue
+			}
+			for m.dials[first].Before(o.from) || at.Sub(m.dials[first]) >= 5*time.Second {
+				first++
+			}
+			busiest = max(busiest, last-first+1)
 		}
-		for m.dials[first].Before(from) || at.Sub(m.dials[first]) >= 5*time.Second {
-			first++
-		}
-		busiest = max(busiest, last-first+1)
 	}
 	return len(m.dials), busiest
 }

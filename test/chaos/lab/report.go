@@ -38,6 +38,9 @@ func (r *Report) Table(w io.Writer) error {
 	var b bytes.Buffer
 	b.WriteString(head)
 	for _, o := range r.outcomes {
+		if o.LeftOut != "" {
+			fmt.Fprintf(&b, "| %s | %s | left out | | | | | | | | | %s |\n", o.Row.ID, o.Row.Fault, o.LeftOut)
+		}
 		line(&b, o.Row, o.Ours, "**kept**", o.Wrong)
 		for _, p := range o.Peers {
 			line(&b, o.Row, []Result{p}, "", nil)

@@ -14,6 +14,8 @@ type Row struct {
 	Timed bool
 	// Alone rows need something that only our pool has: no peer is put to them.
 	Alone bool
+	// Container rows need a Docker engine, and are left out where there is none.
+	Container bool
 	// Short rows belong to the short form, which every test run does.
 	Short bool
 	// Run makes one experiment. Errors are about the laboratory, not about the pool.
@@ -106,7 +108,22 @@ func TookWithin(what string, bound time.Duration) Bound {
 	}
 }
 
-// DialsWithin bounds the dials in any five seconds.
+// OverdueWithin bounds how long after its own deadline a call may return: the median over the rounds of the worst call,
+// and how late this machine was is granted on top.
+func OverdueWithin(bound time.Duration) Bound {
+	return func(rounds []Result) string {
+		var overdue, late []time.Duration
+		for _, r := range rounds {
+			overdue, late = append(overdue, r.Overdue), append(late, r.Late)
+		}
+		if got, allowed := median(overdue), bound+median(late); got > allowed {
+			return fmt.Sprintf("a call returned %v after its deadline, %v is allowed (%v, and how late this machine was)", got, allowed, bound)
+		}
+		return ""
+	}
+}
+
+// DialsWithin bounds the dials in any five seconds of an outage.
 func DialsWithin(most int) Bound {
 	return func(rounds []Result) string {
 		for _, r := range rounds {

@@ -30,6 +30,7 @@ var Kinds = []Kind{Ours, Pgxpool, Stdlib}
 // Session is what a caller works with while it holds a connection.
 type Session interface {
 	Exec(ctx context.Context, sql string, args ...any) (pgconn.CommandTag, error)
+	Query(ctx context.Context, sql string, args ...any) (pgx.Rows, error)
 	QueryRow(ctx context.Context, sql string, args ...any) pgx.Row
 	Begin(ctx context.Context) (pgx.Tx, error)
 }

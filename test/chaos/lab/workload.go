@@ -18,16 +18,27 @@ const patience = 30 * time.Second
 // pauseAfterFailure keeps callers of a pool that fails at once from doing nothing else.
 const pauseAfterFailure = time.Millisecond
 
+// habits are how callers call.
+type habits struct {
+	patience time.Duration         // each call's deadline
+	think    time.Duration         // the longest pause between two calls of one caller
+	results  bool                  // half of the calls read a long result
+	load     func(*workload) error // makes one call; nil: of the usual mix
+}
+
 // workload is callers that keep a pool busy with reads, slow statements and transactions that insert a key of their own,
 // and what became of each call.
 type workload struct {
-	pool     subject
-	patience time.Duration
-	keys     atomic.Int64
-	holding  atomic.Int64 // calls that hold a connection now
+	habits
+	pool    subject
+	keys    atomic.Int64
+	holding atomic.Int64 // calls that hold a connection now
+	halves  atomic.Int64 // results that ended in their middle
 
-	stop  context.CancelFunc
-	group sync.WaitGroup
+	running context.Context
+	stop    context.CancelFunc
+	group   sync.WaitGroup
+	turn    sync.RWMutex // held by each call; held back by pause
 
 	mu      sync.Mutex
 	calls   []Call
@@ -35,26 +46,42 @@ type workload struct {
 	unknown []int64 // keys whose insert ended in an error: there or not
 }
 
-// startCalling sets callers on a pool. load makes one call; nil: of the usual mix.
-func startCalling(pool subject, callers int, patience time.Duration, load func(*workload) error) *workload {
-	ctx, stop := context.WithCancel(context.Background())
-	w := &workload{pool: pool, patience: patience, stop: stop}
-	if load == nil {
-		load = (*workload).call
+// startCalling sets callers on a pool.
+func startCalling(pool subject, callers int, h habits) *workload {
+	w := &workload{pool: pool, habits: h}
+	if w.load == nil {
+		w.load = (*workload).call
 	}
-	for range max(callers, 0) {
-		w.group.Go(func() {
-			for ctx.Err() == nil {
-				if load(w) != nil {
-					<-time.After(pauseAfterFailure)
-				}
-			}
-		})
-	}
+	w.running, w.stop = context.WithCancel(context.Background())
+	w.add(callers)
 	return w
 }
 
-// end stops the callers and waits for the calls that are under way.
+// add sets more callers on the pool.
+func (w *workload) add(callers int) {
+	for range max(callers, 0) {
+		w.group.Go(func() {
+			for w.running.Err() == nil {
+				pause := time.Duration(0)
+				if w.think > 0 {
+					pause = rand.N(w.think)
+				}
+				if w.load(w) != nil {
+					pause = max(pause, pauseAfterFailure)
+				}
+				Pass(w.running, pause)
+			}
+		})
+	}
+}
+
+// pause lets nobody begin a call, and returns when none is under way.
+func (w *workload) pause() { w.turn.Lock() }
+
+// resume ends a pause.
+func (w *workload) resume() { w.turn.Unlock() }
+
+// end stops the callers and waits for the calls that are under way. They must not be paused.
 func (w *workload) end() {
 	w.stop()
 	w.group.Wait()
@@ -62,6 +89,8 @@ func (w *workload) end() {
 
 // run makes one call that is noted: f is what it does with its connection.
 func (w *workload) run(ctx context.Context, f func(context.Context, Session) error) error {
+	w.turn.RLock()
+	defer w.turn.RUnlock()
 	ctx, cancel := context.WithTimeout(ctx, w.patience)
 	defer cancel()
 	c := Call{Began: time.Now()}
@@ -83,16 +112,29 @@ func (w *workload) note(c Call) {
 	w.calls = append(w.calls, c)
 }
 
+// Kinds of calls; two in four read.
+const (
+	inserting = iota
+	sleeping
+	reading
+	results = 4
+)
+
 // call makes one call, of a kind left to chance.
 func (w *workload) call() error {
 	kind, key := rand.IntN(4), w.keys.Add(1)
+	if w.results && kind >= reading {
+		kind = results
+	}
 	err := w.run(context.Background(), func(ctx context.Context, s Session) error {
 		switch kind {
-		case 0:
+		case inserting:
 			return insert(ctx, s, key)
-		case 1:
+		case sleeping:
 			_, err := s.Exec(ctx, "select pg_sleep(0.02)")
 			return err
+		case results:
+			return w.readResult(ctx, s)
 		default:
 			var n int
 			return s.QueryRow(ctx, "select $1::int", 1).Scan(&n)
@@ -101,13 +143,33 @@ func (w *workload) call() error {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	switch {
-	case kind != 0:
+	case kind != inserting:
 	case err == nil:
 		w.acked = append(w.acked, key)
 	default:
 		w.unknown = append(w.unknown, key)
 	}
 	return err
+}
+
+// longResult has a hundred thousand bytes and a bit: enough to be cut in its middle.
+const longResult = "select repeat('x', 1000) from generate_series(1, 100)"
+
+// readResult reads a long result. What ends it in its middle is counted.
+func (w *workload) readResult(ctx context.Context, s Session) error {
+	rows, err := s.Query(ctx, longResult)
+	if err != nil {
+		return err
+	}
+	defer rows.Close()
+	n := 0
+	for rows.Next() {
+		n++
+	}
+	if rows.Err() != nil && n > 0 {
+		w.halves.Add(1)
+	}
+	return rows.Err()
 }
 
 // insert puts a key into the table, by a transaction.

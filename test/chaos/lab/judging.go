@@ -1,0 +1,59 @@
+package lab
+
+import (
+	"time"
+)
+
+// judge counts the failures, and holds against the rule those that the row does not judge itself.
+func (x *Experiment) judge() {
+	r := &x.result
+	var judged []Call
+	for _, c := range x.load.calls {
+		r.Longest = max(r.Longest, c.Ended.Sub(c.Began))
+		r.Overdue = max(r.Overdue, c.Ended.Sub(c.Began)-x.setup.Patience)
+		switch {
+		case c.Err == nil:
+		case c.Granted.IsZero():
+			r.FailedWaiting++
+		default:
+			r.FailedHolding++
+		}
+		if c.Err == nil || x.excuse == nil || !x.excuse(c) {
+			judged = append(judged, c)
+		}
+	}
+	var broken []string
+	if x.autopsy != nil {
+		broken = x.examine()
+	}
+	broken = append(broken, x.broken(judged)...)
+	r.Forbidden = len(broken)
+	r.Examples = append(r.Examples, broken[:min(3, len(broken))]...)
+}
+
+// broken lists the failures that the rule forbids. A connection that a proxy has reset is a backend that died alone: it
+// excuses nobody but those who had that connection.
+func (x *Experiment) broken(calls []Call) (broken []string) {
+	common := make([]Fault, len(x.faults))
+	for i, f := range x.faults {
+		common[i] = *f
+	}
+	faults := make(map[string][]Fault)
+	if x.setup.Resets != nil {
+		for _, r := range x.setup.Resets() {
+			faults[r.Client] = append(faults[r.Client], Fault{At: r.At, DeadBy: r.By})
+		}
+	}
+	bySocket := make(map[string][]Call)
+	for _, c := range calls {
+		bySocket[c.Backend.Socket] = append(bySocket[c.Backend.Socket], c)
+	}
+	for socket, some := range bySocket {
+		v := Rule(some, append(faults[socket], common...))
+		broken = append(broken, v.Broken...)
+	}
+	return broken
+}
+
+// deadline is when a call's deadline came.
+func (x *Experiment) deadline(c Call) time.Time { return c.Began.Add(x.setup.Patience) }
