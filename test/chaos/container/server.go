@@ -255,6 +255,9 @@ func (s *Server) text(ctx context.Context) (string, error) {
 	return text.String(), about("logs", err)
 }
 
+// Rest closes the connections to the engine that nothing uses now, for whoever counts sockets and goroutines.
+func (s *Server) Rest() error { return s.docker.Close() }
+
 // Remove removes the container and all that it had. Nothing can be done with it afterwards.
 func (s *Server) Remove(ctx context.Context) error {
 	var err error

@@ -144,3 +144,13 @@ func NothingFails(rounds []Result) string {
 	}
 	return ""
 }
+
+// HitsSomebody says that the fault has met leases: one that failed nobody shows nothing.
+func HitsSomebody(rounds []Result) string {
+	for _, r := range rounds {
+		if r.FailedHolding == 0 {
+			return fmt.Sprintf("round %d: the fault hit nobody who held a lease", r.Round)
+		}
+	}
+	return ""
+}

@@ -7,6 +7,9 @@ func Rows() []Row {
 	return slices.Concat(
 		outages(),
 		deaths(),
+		losses(),
+		silences(),
+		misnomers(),
 		crashes(),
 	)
 }

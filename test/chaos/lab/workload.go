@@ -282,3 +282,10 @@ func (w *workload) audit(ctx context.Context, dsn string) (r rows, err error) {
 	}
 	return r, nil
 }
+
+// anyThroughout tells whether a call was under way from the one moment to the other.
+func (w *workload) anyThroughout(from, to time.Time) bool {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return slices.ContainsFunc(w.calls, func(c Call) bool { return c.Began.Before(from) && c.Ended.After(to) })
+}
