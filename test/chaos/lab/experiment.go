@@ -166,14 +166,6 @@ func (x *Experiment) StrikeNow() *Fault {
 // Excuse lets a row judge failures itself: those that f takes are not held against the failure rule.
 func (x *Experiment) Excuse(f func(Call) bool) { x.excuse = f }
 
-// AtDeadline tells whether a call failed because its deadline came, not earlier.
-func (x *Experiment) AtDeadline(c Call) bool {
-	return errors.Is(c.Err, context.DeadlineExceeded) && c.Ended.Sub(c.Began) >= x.setup.Patience-lead
-}
-
-// lead is how long before a call's begin is noted its deadline may have been set.
-const lead = 5 * time.Millisecond
-
 // Accepted waits for the first success and for the former rate after the server accepted again, and notes both. control
 // is how late anybody would have been; 0: as late as this machine was. What was granted before the old backends were
 // dead does not count.

@@ -1,6 +1,8 @@
 package lab
 
 import (
+	"context"
+	"errors"
 	"time"
 )
 
@@ -55,5 +57,16 @@ func (x *Experiment) broken(calls []Call) (broken []string) {
 	return broken
 }
 
-// deadline is when a call's deadline came.
-func (x *Experiment) deadline(c Call) time.Time { return c.Began.Add(x.setup.Patience) }
+// recovery is how long after the end of most faults the first success may come.
+const recovery = 1200 * time.Millisecond
+
+// lead is how long before a call's beginning is noted its deadline may have been set.
+const lead = 5 * time.Millisecond
+
+// atDeadlineIn tells whether a call failed at its own deadline, not earlier, and this came in a fault or before its cure
+// could take effect.
+func (x *Experiment) atDeadlineIn(c Call, fault, cured time.Time) bool {
+	deadline := c.Began.Add(x.setup.Patience)
+	return errors.Is(c.Err, context.DeadlineExceeded) && c.Ended.After(deadline.Add(-lead)) &&
+		deadline.After(fault) && deadline.Before(cured.Add(recovery))
+}

@@ -23,7 +23,7 @@ const nameOfServer = "db.test"
 const slowLookup = 5 * time.Second
 
 func misnomers() []Row {
-	bounds := []Bound{HitsSomebody, DialsWithin(80), OverdueWithin(50 * time.Millisecond), FirstWithin(1200 * time.Millisecond)}
+	bounds := []Bound{HitsSomebody, DialsWithin(80), OverdueWithin(50 * time.Millisecond), FirstWithin(recovery)}
 	return []Row{{
 		ID: "8-dns-fails", Fault: "all connections reset, and the name leads nowhere for 3 s", Timed: true, Bounds: bounds,
 		Run: named(patience, nowhere),
@@ -150,10 +150,9 @@ func (x *Experiment) lose(ctx context.Context, p *proxied, length time.Duration,
 	p.proxy.ResetAll()
 	Pass(ctx, length)
 	cure()
-	first := x.First(ctx, f, time.Now(), 0)
+	cured := time.Now()
+	x.First(ctx, f, cured, 0)
 	Pass(ctx, 500*time.Millisecond)
-	x.Excuse(func(c Call) bool {
-		return c.Granted.IsZero() && x.AtDeadline(c) && c.Ended.After(f.At) && x.deadline(c).Before(first)
-	})
+	x.Excuse(func(c Call) bool { return c.Granted.IsZero() && x.atDeadlineIn(c, f.At, cured) })
 	return nil
 }

@@ -34,7 +34,7 @@ func silences() []Row {
 			return x.sitOut(ctx, 15*time.Second, func() error { p.proxy.Freeze(); return nil }, p.proxy.Heal)
 		}),
 	})
-	beyond := []Bound{DialsWithin(80), OverdueWithin(50 * time.Millisecond), FirstWithin(1200 * time.Millisecond)}
+	beyond := []Bound{DialsWithin(80), OverdueWithin(50 * time.Millisecond), FirstWithin(recovery)}
 	return append(rows, Row{
 		ID: "6-syn", Fault: "host gone for 5 s: no SYN answered, connections silent, reset at its return; deadlines of 2 s",
 		Timed: true, Bounds: beyond, Run: through(hurried, hostGone),
@@ -151,12 +151,12 @@ func blackHole(ctx context.Context, x *Experiment, p *proxied) error {
 // deadline. Nobody else.
 func (x *Experiment) outlasted(ctx context.Context, f *Fault) {
 	over := time.Now()
-	first := x.First(ctx, f, over, 0)
+	x.First(ctx, f, over, 0)
 	Pass(ctx, 500*time.Millisecond)
 	blamed := make(map[Backend]bool)
 	x.Excuse(func(c Call) bool {
 		if c.Granted.IsZero() {
-			return x.AtDeadline(c) && c.Ended.After(f.At) && x.deadline(c).Before(first)
+			return x.atDeadlineIn(c, f.At, over)
 		}
 		if c.Ended.Before(f.At) || c.Granted.After(f.At.Add(healthTimeout)) || blamed[c.Backend] {
 			return false
@@ -189,10 +189,9 @@ func trickle(ctx context.Context, x *Experiment, p *proxied) error {
 	if err := p.proxy.Heal(); err != nil {
 		return err
 	}
-	first := x.First(ctx, f, time.Now(), 0)
+	over := time.Now()
+	x.First(ctx, f, over, 0)
 	Pass(ctx, 500*time.Millisecond)
-	x.Excuse(func(c Call) bool {
-		return x.AtDeadline(c) && c.Ended.After(f.At) && x.deadline(c).Before(first)
-	})
+	x.Excuse(func(c Call) bool { return x.atDeadlineIn(c, f.At, over) })
 	return nil
 }
