@@ -2,14 +2,8 @@ package server
 
 import (
 	"context"
-	"crypto/ecdsa"
-	"crypto/elliptic"
-	"crypto/rand"
 	"crypto/tls"
 	"crypto/x509"
-	"encoding/pem"
-	"math/big"
-	"net"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -22,33 +16,10 @@ import (
 	"github.com/seed-4ff2b7b9/supervised/poolactor"
 )
 
-// certificate makes one that is good for 127.0.0.1, as PostgreSQL wants it and as a client verifies it.
-func certificate(t *testing.T) (files map[string][]byte, trusted *x509.CertPool) {
-	t.Helper()
-	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
-	require.NoError(t, err)
-	template := &x509.Certificate{
-		SerialNumber: big.NewInt(1), NotBefore: time.Now().Add(-time.Hour), NotAfter: time.Now().Add(time.Hour),
-		IPAddresses: []net.IP{net.IPv4(127, 0, 0, 1)}, IsCA: true, BasicConstraintsValid: true,
-		KeyUsage: x509.KeyUsageDigitalSignature | x509.KeyUsageCertSign,
-	}
-	der, err := x509.CreateCertificate(rand.Reader, template, template, &key.PublicKey, key)
-	require.NoError(t, err)
-	pkcs8, err := x509.MarshalPKCS8PrivateKey(key)
-	require.NoError(t, err)
-	parsed, err := x509.ParseCertificate(der)
-	require.NoError(t, err)
-	trusted = x509.NewCertPool()
-	trusted.AddCert(parsed)
-	return map[string][]byte{
-		"server.crt": pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: der}),
-		"server.key": pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: pkcs8}),
-	}, trusted
-}
-
 // A server that takes TLS and scram-sha-256 only: log-ins, looks, cancelled statements and refusals.
 func TestTLSAndScram(t *testing.T) {
-	files, trusted := certificate(t)
+	files, trusted, err := postgres.Certificate()
+	require.NoError(t, err)
 	server := pgtest.Own(t, postgres.Options{
 		Password: canary.Password,
 		Settings: map[string]string{"ssl": "on"},

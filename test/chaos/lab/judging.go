@@ -3,7 +3,10 @@ package lab
 import (
 	"context"
 	"errors"
+	"slices"
 	"time"
+
+	"github.com/seed-4ff2b7b9/supervised/internal/faultproxy"
 )
 
 // judge counts the failures, and holds against the rule those that the row does not judge itself.
@@ -40,21 +43,41 @@ func (x *Experiment) broken(calls []Call) (broken []string) {
 	for i, f := range x.faults {
 		common[i] = *f
 	}
-	faults := make(map[string][]Fault)
-	if x.setup.Resets != nil {
-		for _, r := range x.setup.Resets() {
-			faults[r.Client] = append(faults[r.Client], Fault{At: r.At, DeadBy: r.By})
-		}
-	}
+	resets := x.resets()
 	bySocket := make(map[string][]Call)
 	for _, c := range calls {
 		bySocket[c.Backend.Socket] = append(bySocket[c.Backend.Socket], c)
 	}
 	for socket, some := range bySocket {
-		v := Rule(some, append(faults[socket], common...))
-		broken = append(broken, v.Broken...)
+		faults := slices.Clone(common)
+		for _, r := range resets[socket] {
+			faults = append(faults, Fault{At: r.At, DeadBy: x.noticed(r.By, some)})
+		}
+		broken = append(broken, Rule(some, faults).Broken...)
 	}
 	return broken
+}
+
+func (x *Experiment) resets() map[string][]faultproxy.Reset {
+	resets := make(map[string][]faultproxy.Reset)
+	if x.setup.Resets != nil {
+		for _, r := range x.setup.Resets() {
+			resets[r.Client] = append(resets[r.Client], r)
+		}
+	}
+	return resets
+}
+
+// noticed is when a death of a connection could be noticed at the latest. Time in which this machine held something of
+// ours up does not count: a caller that fails may have been held up on its way from the pool.
+func (x *Experiment) noticed(died time.Time, calls []Call) time.Time {
+	last := died
+	for _, c := range calls {
+		if c.Err != nil && c.Granted.After(last) && x.late.undisturbed(died, c.Granted) <= Grace {
+			last = c.Granted
+		}
+	}
+	return last
 }
 
 // recovery is how long after the end of most faults the first success may come.

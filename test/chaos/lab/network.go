@@ -23,13 +23,13 @@ func losses() []Row {
 		Bounds: behindPort, Run: contained(cutOff),
 	}, {
 		ID: "4-query", Fault: "all connections reset in the middle of statements, three times", Short: true,
-		Bounds: bounds, Run: through(nil, resetInStatements),
+		Bounds: bounds, Run: through(nil, exactly(resetInStatements)),
 	}, {
 		ID: "4-result", Fault: "each connection reset in the middle of a result, three times",
-		Bounds: bounds, Run: through(func(s *Setup) { s.Results = true }, resetInResults),
+		Bounds: bounds, Run: through(func(s *Setup) { s.Results = true }, exactly(resetInResults)),
 	}, {
 		ID: "4-cut", Fault: "each connection reset after 3 bytes of a message, 0.5 s long for each direction",
-		Bounds: bounds, Run: through(nil, cutMessages),
+		Bounds: bounds, Run: through(nil, exactly(cutMessages)),
 	}}
 }
 
@@ -97,6 +97,14 @@ func cutOff(ctx context.Context, x *Experiment, server *container.Server) error 
 	}
 	x.Accepted(ctx, f, connected, loggedIn.Sub(connected))
 	return nil
+}
+
+// exactly makes an experiment in which the moment of each death counts to the millisecond.
+func exactly(do func(context.Context, *Experiment, *proxied) error) func(context.Context, *Experiment, *proxied) error {
+	return func(ctx context.Context, x *Experiment, p *proxied) error {
+		x.late.watchThreads()
+		return do(ctx, x, p)
+	}
 }
 
 // resetInStatements: a statement of the workload takes 20 ms, so that some are always under way.

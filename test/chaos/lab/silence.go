@@ -74,19 +74,9 @@ func thinking(s *Setup) { s.Callers, s.Think = 12, 3*time.Second }
 // standsStill stops and continues the processes of a local server.
 func standsStill(still time.Duration) func(context.Context, *Lab, Kind) (Result, error) {
 	return func(ctx context.Context, l *Lab, k Kind) (Result, error) {
-		server, err := l.server(ctx, postgres.Options{})
-		if err != nil {
-			return Result{}, err
-		}
-		defer server.Close()
-		x, err := Begin(ctx, k, Setup{DSN: server.DSN()})
-		if err != nil {
-			return Result{}, err
-		}
-		if err := x.sitOut(ctx, still, server.Pause, server.Unpause); err != nil {
-			return Result{}, err
-		}
-		return x.Finish(ctx), nil
+		return l.on(ctx, k, postgres.Options{}, Setup{}, func(x *Experiment, server *postgres.Server) error {
+			return x.sitOut(ctx, still, server.Pause, server.Unpause)
+		})
 	}
 }
 

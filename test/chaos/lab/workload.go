@@ -39,6 +39,7 @@ type workload struct {
 	stop    context.CancelFunc
 	group   sync.WaitGroup
 	turn    sync.RWMutex // held by each call; held back by pause
+	paused  bool
 
 	mu      sync.Mutex
 	calls   []Call
@@ -75,14 +76,23 @@ func (w *workload) add(callers int) {
 	}
 }
 
-// pause lets nobody begin a call, and returns when none is under way.
-func (w *workload) pause() { w.turn.Lock() }
+// pause lets nobody begin a call, and returns when none is under way. One goroutine pauses, resumes and ends.
+func (w *workload) pause() {
+	w.turn.Lock()
+	w.paused = true
+}
 
 // resume ends a pause.
-func (w *workload) resume() { w.turn.Unlock() }
+func (w *workload) resume() {
+	w.paused = false
+	w.turn.Unlock()
+}
 
-// end stops the callers and waits for the calls that are under way. They must not be paused.
+// end stops the callers and waits for the calls that are under way.
 func (w *workload) end() {
+	if w.paused {
+		w.resume()
+	}
 	w.stop()
 	w.group.Wait()
 }
