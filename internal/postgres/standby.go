@@ -33,4 +33,3 @@ func (s *Server) order(name string) error {
 	}
 	return nil
 }
-

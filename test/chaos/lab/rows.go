@@ -10,6 +10,8 @@ func Rows() []Row {
 		losses(),
 		silences(),
 		misnomers(),
+		patiences(),
+		refusals(),
 		crashes(),
 	)
 }

@@ -299,3 +299,10 @@ func (w *workload) anyThroughout(from, to time.Time) bool {
 	defer w.mu.Unlock()
 	return slices.ContainsFunc(w.calls, func(c Call) bool { return c.Began.Before(from) && c.Ended.After(to) })
 }
+
+// made are the calls that have ended so far.
+func (w *workload) made() []Call {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return slices.Clone(w.calls)
+}
