@@ -25,6 +25,9 @@ func losses() []Row {
 		ID: "4-query", Fault: "all connections reset in the middle of statements, three times", Short: true,
 		Bounds: bounds, Run: through(nil, exactly(resetInStatements)),
 	}, {
+		ID: "4-rest", Fault: "all connections reset while most of them rest, three times", Bounds: []Bound{DialsWithin(80)},
+		Run: through(resting, exactly(resetInStatements)),
+	}, {
 		ID: "4-result", Fault: "each connection reset in the middle of a result, three times",
 		Bounds: bounds, Run: through(func(s *Setup) { s.Results = true }, exactly(resetInResults)),
 	}, {
