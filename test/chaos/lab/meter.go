@@ -11,6 +11,7 @@ import (
 // meter counts, from outside a pool, what it does with sockets: every dial, and how many sockets and dials there are.
 type meter struct {
 	now, peak atomic.Int64
+	ended     atomic.Int64 // sockets that were closed
 
 	mu    sync.Mutex
 	dials []time.Time
@@ -29,7 +30,10 @@ func (m *meter) dial(ctx context.Context, network, addr string) (net.Conn, error
 		m.now.Add(-1)
 		return nil, err
 	}
-	done := sync.OnceFunc(func() { m.now.Add(-1) })
+	done := sync.OnceFunc(func() {
+		m.now.Add(-1)
+		m.ended.Add(1)
+	})
 	if tcp, ok := conn.(*net.TCPConn); ok {
 		return &meteredTCP{TCPConn: tcp, closed: done}, nil
 	}

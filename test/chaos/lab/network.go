@@ -19,7 +19,7 @@ func losses() []Row {
 		ID: "4-kill", Fault: "container killed, down 1 s, behind a published port", Container: true, Timed: true,
 		Bounds: behindPort, Run: contained(killContainer),
 	}, {
-		ID: "4-net", Fault: "network of a container disconnected for 2 s and connected again", Container: true, Timed: true,
+		ID: "4-net", Fault: "network of a container disconnected for 1 s and connected again", Container: true, Timed: true,
 		Bounds: behindPort, Run: contained(cutOff),
 	}, {
 		ID: "4-query", Fault: "all connections reset in the middle of statements, three times", Short: true,
@@ -89,7 +89,7 @@ func cutOff(ctx context.Context, x *Experiment, server *container.Server) error 
 		return err
 	}
 	f.DeadBy = time.Now()
-	Pass(ctx, 2*time.Second)
+	Pass(ctx, time.Second)
 	if err := server.Connect(ctx); err != nil {
 		return err
 	}

@@ -112,9 +112,9 @@ func (d *deaf) fill(address string) error {
 	if err != nil {
 		return err
 	}
-	var shortened error
-	if err := errors.Join(raw.Control(func(fd uintptr) { shortened = listenShortly(fd) }), shortened); err != nil {
-		return err
+	var refused error
+	if err := raw.Control(func(fd uintptr) { refused = syscall.Listen(int(fd), 0) }); err != nil || refused != nil {
+		return errors.Join(err, refused)
 	}
 	const enough = 16
 	for range enough {
@@ -130,8 +130,6 @@ func (d *deaf) fill(address string) error {
 	}
 	return fmt.Errorf("lab: %d dials to a port that nobody serves were answered", enough)
 }
-
-func listenShortly(fd uintptr) error { return syscall.Listen(int(fd), 0) }
 
 // close gives the port back.
 func (d *deaf) close() error {

@@ -27,9 +27,10 @@ type refusal struct {
 const (
 	refusedUser     = "app"
 	refusedDatabase = "app"
-	// soon is how long after the first refusal the last call may be told.
-	atOnce = "to be told of a refusal"
 )
+
+// beingTold is what the time of the slowest call is called that was refused.
+const beingTold = "being told of a refusal"
 
 func refusals() []Row {
 	all := []refusal{{
@@ -48,7 +49,7 @@ func refusals() []Row {
 		cause: []string{"alter system set ssl = off", "select pg_reload_conf()"},
 		cure:  []string{"alter system set ssl = on", "select pg_reload_conf()"},
 	}}
-	bounds := []Bound{TookWithin(atOnce, 100*time.Millisecond), FirstWithin(recovery)}
+	bounds := []Bound{TookWithin(beingTold, 100*time.Millisecond), FirstWithin(recovery)}
 	var rows []Row
 	for _, r := range all {
 		rows = append(rows, Row{
@@ -159,7 +160,7 @@ func (r refusal) hold(x *Experiment, f *Fault, cured, first time.Time) {
 	if told == 0 {
 		x.Fail("nobody was told of the refusal")
 	}
-	x.Took(atOnce, slowest, x.late.seen())
+	x.Took(beingTold, slowest, x.late.seen())
 	x.Note("%d calls were told of the refusal", told)
 	x.Excuse(refused)
 }

@@ -1,0 +1,105 @@
+package lab
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/seed-4ff2b7b9/supervised/internal/faultproxy"
+)
+
+var epoch = time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)
+
+// at is a moment, in milliseconds.
+func at(ms int) time.Time { return epoch.Add(time.Duration(ms) * time.Millisecond) }
+
+// failed is a call that failed while it held a connection.
+func failed(socket string, granted, ended int) Call {
+	return Call{
+		Began: at(granted), Granted: at(granted), Ended: at(ended), Err: errors.New("lost"),
+		Backend: Backend{PID: 1, Socket: socket},
+	}
+}
+
+func TestAResetExcusesWhoHeldThatConnectionAlone(t *testing.T) {
+	resets := func() []faultproxy.Reset { return []faultproxy.Reset{{Client: "a", At: at(100), By: at(101)}} }
+	for name, c := range map[string]struct {
+		call Call
+		may  bool
+	}{
+		"held it":               {failed("a", 90, 102), true},
+		"got it right after":    {failed("a", 102, 103), true},
+		"got it too late":       {failed("a", 110, 111), false},
+		"failed before":         {failed("a", 90, 95), false},
+		"held another":          {failed("b", 90, 102), false},
+		"held none":             {Call{Began: at(90), Ended: at(102), Err: errors.New("refused")}, false},
+		"succeeded on the dead": {Call{Began: at(90), Granted: at(91), Ended: at(120), Backend: Backend{Socket: "a"}}, true},
+	} {
+		x := &Experiment{setup: Setup{Resets: resets}, late: &lateness{}}
+		require.Equal(t, c.may, len(x.broken([]Call{c.call})) == 0, name)
+	}
+	x := &Experiment{setup: Setup{Resets: resets}, late: &lateness{}}
+	require.Len(t, x.broken([]Call{failed("a", 90, 102), failed("a", 91, 102)}), 1, "each connection fails one call")
+}
+
+func TestTimeInWhichTheMachineWasHeldUpDoesNotCount(t *testing.T) {
+	x := &Experiment{
+		setup: Setup{Resets: func() []faultproxy.Reset { return []faultproxy.Reset{{Client: "a", At: at(100), By: at(100)}} }},
+		late:  &lateness{},
+	}
+	late := []Call{failed("a", 120, 121)}
+	require.Len(t, x.broken(late), 1)
+	x.late.note(at(119), 18*time.Millisecond)
+	require.Empty(t, x.broken(late))
+}
+
+func TestAtDeadline(t *testing.T) {
+	x := &Experiment{setup: Setup{Patience: time.Second}}
+	over := fmt.Errorf("gave up: %w", context.DeadlineExceeded)
+	for name, c := range map[string]struct {
+		began, ended int
+		err          error
+		want         bool
+	}{
+		"at its deadline":                 {1000, 2001, over, true},
+		"a little early by our clock":     {1000, 1997, over, true},
+		"too early":                       {1000, 1900, over, false},
+		"of something else":               {1000, 2001, errors.New("lost"), false},
+		"before the fault":                {0, 1000, over, false},
+		"before the cure can take effect": {5100, 6100, over, true},
+		"after the cure":                  {5300, 6300, over, false},
+	} {
+		call := Call{Began: at(c.began), Ended: at(c.ended), Err: c.err}
+		require.Equal(t, c.want, x.atDeadlineIn(call, at(1500), at(5000)), name)
+	}
+}
+
+func TestDialsAreCountedInOutages(t *testing.T) {
+	m := &meter{}
+	for _, ms := range []int{0, 100, 200, 4000, 5050, 5150, 20_000, 20_001, 20_002} {
+		m.dials = append(m.dials, at(ms))
+	}
+	all, busiest := m.count([]outage{{at(50), at(10_000)}})
+	require.Equal(t, 9, all)
+	require.Equal(t, 4, busiest, "100, 200, 4000 and 5050, or the last four")
+	_, busiest = m.count(nil)
+	require.Zero(t, busiest)
+	_, busiest = m.count([]outage{{at(50), at(150)}, {at(19_000), at(21_000)}})
+	require.Equal(t, 3, busiest)
+}
+
+func TestBounds(t *testing.T) {
+	rounds := []Result{
+		{Overdue: 10 * time.Millisecond, FailedHolding: 1},
+		{Overdue: 70 * time.Millisecond, Late: 20 * time.Millisecond, FailedHolding: 1},
+		{Overdue: 80 * time.Millisecond, Late: 25 * time.Millisecond},
+	}
+	require.Empty(t, OverdueWithin(50*time.Millisecond)(rounds), "what the machine was late is granted")
+	require.NotEmpty(t, OverdueWithin(49*time.Millisecond)(rounds))
+	require.Empty(t, HitsSomebody(rounds[:2]))
+	require.NotEmpty(t, HitsSomebody(rounds))
+}

@@ -1,0 +1,76 @@
+package lab
+
+import (
+	"context"
+	"errors"
+	"net"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/jackc/pgx/v5/pgconn"
+	"github.com/stretchr/testify/require"
+
+	"github.com/seed-4ff2b7b9/supervised/internal/ports"
+)
+
+func TestNobodyIsAnsweredOnADeafPort(t *testing.T) {
+	l, err := ports.Listen()
+	require.NoError(t, err)
+	address := l.Addr().String()
+	require.NoError(t, l.Close())
+
+	d, err := beDeaf(address)
+	require.NoError(t, err)
+	_, err = net.DialTimeout("tcp", address, deafPatience)
+	var network net.Error
+	require.ErrorAs(t, err, &network)
+	require.True(t, network.Timeout())
+	require.NoError(t, d.close())
+
+	l, err = net.Listen("tcp4", address)
+	require.NoError(t, err, "the port is free again")
+	require.NoError(t, l.Close())
+}
+
+// counted is a pool whose calls take no time.
+type counted struct{ calls atomic.Int64 }
+
+func (c *counted) Do(context.Context, func(context.Context, Session, *pgconn.PgConn) error) error {
+	c.calls.Add(1)
+	return errors.New("no connection")
+}
+
+func (c *counted) Close() error { return nil }
+
+func TestNobodyCallsDuringAPause(t *testing.T) {
+	pool := &counted{}
+	w := startCalling(pool, 4, habits{patience: time.Second})
+	defer w.end()
+	called := func() bool { return pool.calls.Load() > 100 }
+	require.True(t, until(t.Context(), eventually, called))
+	w.pause()
+	before := pool.calls.Load()
+	<-time.After(20 * time.Millisecond)
+	require.Equal(t, before, pool.calls.Load())
+	require.Len(t, w.made(), int(before))
+	w.resume()
+	called = func() bool { return pool.calls.Load() > before }
+	require.True(t, until(t.Context(), eventually, called))
+	w.pause() // the end lifts it
+}
+
+func TestNames(t *testing.T) {
+	n := &names{}
+	n.leadTo("127.0.0.1:5432")
+	found, err := n.lookup(t.Context(), nameOfServer)
+	require.NoError(t, err)
+	require.Equal(t, []string{"127.0.0.1:5432"}, found)
+	n.asked = nil
+	for _, ms := range []int{0, 1000, 2000, 5500, 6500} {
+		n.asked = append(n.asked, at(ms))
+	}
+	busiest, peak := n.busiest(at(500))
+	require.Equal(t, 3, busiest, "of 1000 to 5500, or of 2000 to 6500")
+	require.Equal(t, 1, peak)
+}
