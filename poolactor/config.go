@@ -271,13 +271,13 @@ func (c Config) check() error {
 func (c Config) connConfig() *pgx.ConnConfig {
 	cc := c.ConnConfig.Copy()
 	params := map[string]string{}
-	if ms := c.StatementTimeout.Milliseconds(); ms > 0 {
+	if ms := whole(c.StatementTimeout, time.Millisecond); ms > 0 {
 		params["statement_timeout"] = strconv.FormatInt(ms, 10)
 	}
-	if ms := c.ClientCheckInterval.Milliseconds(); ms > 0 {
+	if ms := whole(c.ClientCheckInterval, time.Millisecond); ms > 0 {
 		params["client_connection_check_interval"] = strconv.FormatInt(ms, 10)
 	}
-	if s := int64(c.KeepaliveIdle / time.Second); s > 0 && !isSocketPath(cc.Host) {
+	if s := whole(c.KeepaliveIdle, time.Second); s > 0 && !isSocketPath(cc.Host) {
 		params["tcp_keepalives_idle"] = strconv.FormatInt(s, 10)
 		params["tcp_keepalives_interval"] = strconv.FormatInt(max(s/3, 1), 10)
 		params["tcp_keepalives_count"] = "3"
@@ -286,6 +286,9 @@ func (c Config) connConfig() *pgx.ConnConfig {
 	cc.RuntimeParams = params
 	return cc
 }
+
+// whole is a duration in units, rounded up: the server takes 0 for none.
+func whole(d, unit time.Duration) int64 { return int64((d + unit - 1) / unit) }
 
 func isSocketPath(host string) bool { return host != "" && (host[0] == '/' || host[0] == '@') }
 

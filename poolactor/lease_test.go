@@ -215,3 +215,27 @@ func TestALostCommitIsUnknown(t *testing.T) {
 		require.ErrorIs(t, err, ErrOutcomeUnknown)
 	})
 }
+
+// A transaction whose time is over leaves its rollback to the cleaner: the caller is told at its deadline, whatever the
+// server does.
+func TestATransactionEndsAtItsDeadline(t *testing.T) {
+	for name, outcome := range map[string]func(context.Context) error{
+		"with an error": context.Context.Err,
+		"well":          func(context.Context) error { return nil },
+	} {
+		t.Run(name, func(t *testing.T) {
+			inMemory(t, neverChecked(1), func(t *testing.T, p *Pool, server *fakepg.Server) {
+				began := time.Now()
+				err := p.WithTx(within(t, 500*time.Millisecond), pgx.TxOptions{}, func(ctx context.Context, tx pgx.Tx) error {
+					server.Freeze()
+					<-ctx.Done()
+					return outcome(ctx)
+				})
+				require.ErrorIs(t, err, context.DeadlineExceeded)
+				require.Equal(t, 500*time.Millisecond, time.Since(began))
+				server.Thaw()
+				require.Equal(t, 1, one(t, within(t, time.Minute), p, "select 1"))
+			})
+		})
+	}
+}

@@ -134,13 +134,18 @@ func (p *Pool) transact(ctx context.Context, o pgx.TxOptions, f func(context.Con
 	}
 	if err := f(context.WithValue(ctx, heldKey{p}, true), t); err != nil {
 		again := !t.tried && l.repeatable(err)
-		if rest := p.rollback(ctx, t); rest != nil {
-			err = errors.Join(err, rest)
+		if ctx.Err() == nil { // else Release has it done, and the caller is told at once
+			if rest := p.rollback(ctx, t); rest != nil {
+				err = errors.Join(err, rest)
+			}
 		}
 		return again, err
 	}
 	if t.tried {
 		return false, t.outcome
+	}
+	if err := ctx.Err(); err != nil {
+		return false, err
 	}
 	err = t.Commit(ctx)
 	return l.repeatable(err), err

@@ -2,6 +2,7 @@ package daemon
 
 import (
 	"context"
+	"crypto/rand"
 	"errors"
 	"io"
 	"net"
@@ -159,6 +160,7 @@ const spareConnections = 20
 func (d *daemon) startEmbedded(ctx context.Context) (*postgres.Server, error) {
 	server, err := postgres.Start(ctx, postgres.Options{
 		Logger:   &d.log.logger,
+		Password: rand.Text(), // or every account of the machine would be its superuser
 		Settings: map[string]string{"max_connections": strconv.Itoa(d.cfg.Database.PoolMaxSize + spareConnections)},
 	})
 	if err != nil {

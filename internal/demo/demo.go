@@ -7,6 +7,7 @@ package demo
 
 import (
 	"context"
+	"crypto/rand"
 	"errors"
 	"fmt"
 	"io"
@@ -84,6 +85,7 @@ func Run(ctx context.Context, o Options) error {
 	cfg := config.Default()
 	var err error
 	d.server, err = postgres.Start(ctx, postgres.Options{
+		Password: rand.Text(), // or every account of the machine would be its superuser
 		Settings: map[string]string{"max_connections": strconv.Itoa(cfg.Database.PoolMaxSize + spareConnections)},
 	})
 	if err != nil {

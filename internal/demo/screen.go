@@ -79,9 +79,9 @@ func (d *demo) status() string {
 	if o := d.pool.Stat().Outage; !o.Since.IsZero() {
 		state = "down for " + tenths(time.Since(o.Since))
 	}
-	return fmt.Sprintf("%6s  calls %s  failed %d  unknown %d  p50 %s  p99 %s  kills %d  restarts %d  %s",
-		tenths(took), grouped(f.acknowledged), f.failed, f.unknown, digits(l.quantile(0.5)), digits(l.quantile(0.99)),
-		d.killer.done.Load(), restartsIn(d.tree.Snapshot()), state)
+	return fmt.Sprintf("%6s  %s  calls %s  failed %d  unknown %d  p50 %s  p99 %s  kills %d  restarts %d",
+		tenths(took), state, grouped(f.acknowledged), f.failed, f.unknown, digits(l.quantile(0.5)), digits(l.quantile(0.99)),
+		d.killer.done.Load(), restartsIn(d.tree.Snapshot()))
 }
 
 func tenths(d time.Duration) string { return fmt.Sprintf("%.1fs", d.Seconds()) }

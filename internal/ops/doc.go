@@ -13,12 +13,9 @@
 //     10 s on, until 10 s went by without one;
 //   - while the pool is suspended or closed, and once the daemon stops.
 //
-// The pool knows an outage only by trying. With a minimum size it re-opens what died, so it tries at once. A pool that
-// may be empty, and is, has no reason to believe that anything is wrong, and stays ready: the next call will open a
-// connection, and waits if that fails. Opening one for every probe instead would keep a server awake that nobody uses.
-// But once something is known to be wrong, and when the last connection was lost to a failed check, the watch itself
-// waits for a connection as a caller does: so an outage is found, and its end as well, also when nobody calls, or when
-// all traffic is held back because of the 503.
+// The pool knows an outage only by trying. Whenever it has no connection that is trusted, also because nobody needed one,
+// the watch itself waits for one as a caller does: so an outage is found, and its end as well, also when nobody calls, or
+// when all traffic is held back because of the 503. A daemon thus keeps one connection, whatever its minimum.
 package ops
 
 import (

@@ -27,11 +27,10 @@ type Event struct {
 
 // Journal remembers the last events. Its zero value is empty and ready; its methods are safe from any goroutine.
 type Journal struct {
-	mu          sync.Mutex
-	ring        [remembered]Event
-	seen        int       // events so far; the ring's next place is its remainder
-	doubt       doubt     // the last sign that nothing may be trusted
-	failedCheck time.Time // the last check that a connection failed
+	mu    sync.Mutex
+	ring  [remembered]Event
+	seen  int   // events so far; the ring's next place is its remainder
+	doubt doubt // the last sign that nothing may be trusted
 }
 
 // Follow takes down what happens in a tree, and in a pool mounted at poolPath in it, until both channels are closed.
@@ -73,11 +72,8 @@ func (j *Journal) addFromPool(e poolactor.Event, poolPath string) {
 func (j *Journal) learn(e poolactor.Event) {
 	j.mu.Lock()
 	defer j.mu.Unlock()
-	switch e.Kind {
-	case poolactor.EventDistrusted:
+	if e.Kind == poolactor.EventDistrusted {
 		j.doubt = doubt{at: e.At, cause: e.Err}
-	case poolactor.EventCheckFailed:
-		j.failedCheck = e.At
 	}
 }
 
@@ -104,11 +100,4 @@ func (j *Journal) lastDoubt() doubt {
 	j.mu.Lock()
 	defer j.mu.Unlock()
 	return j.doubt
-}
-
-// lastFailedCheck is when a connection failed a check last; zero if none did.
-func (j *Journal) lastFailedCheck() time.Time {
-	j.mu.Lock()
-	defer j.mu.Unlock()
-	return j.failedCheck
 }

@@ -110,26 +110,9 @@ func (w *Watch) Serve(ctx context.Context) error {
 	}
 }
 
-// unsure tells whether there is no trusted connection, and reason to look for one.
-func (w *Watch) unsure() bool {
-	f := w.observe()
-	if f.contact.Verified > 0 {
-		return false
-	}
-	return f.greeted.IsZero() || !f.stat.Outage.Since.IsZero() || !f.doubt.at.IsZero() || w.bereaved()
-}
-
-// bereavement is how long after a failed check the connection that failed it may still be seen as a trusted one.
-const bereavement = time.Second
-
-// bereaved tells whether the last trusted connection was lost to a failed check: a pool without a minimum would not open
-// another one by itself, and so not learn whether the server is gone.
-func (w *Watch) bereaved() bool {
-	failed := w.subject.Journal.lastFailedCheck()
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	return !failed.IsZero() && w.trusted.Before(failed.Add(bereavement))
-}
+// unsure tells whether there is no trusted connection. A pool without a minimum may be empty in peace, but then nobody
+// would learn that the server is gone.
+func (w *Watch) unsure() bool { return w.observe().contact.Verified == 0 }
 
 // tell logs a verdict that differs from the one before.
 func (w *Watch) tell(v Verdict) {

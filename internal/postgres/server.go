@@ -30,7 +30,8 @@ var (
 	ErrNotRunning = errors.New("postgres: the server is not running")
 )
 
-// Options say what a server is like. The zero value is a server that trusts everybody on this machine.
+// Options say what a server is like. The zero value is a server that trusts everybody on this machine, for
+// tests only: whoever logs in is its superuser, and so can do what its operating-system user can.
 type Options struct {
 	// Dir is the folder under which the server makes its own folder; empty means where the system keeps temporary
 	// files. If the server runs as another user (see the package's description), that user must be able to enter it.
