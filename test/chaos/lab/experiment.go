@@ -237,7 +237,6 @@ func (x *Experiment) Finish(ctx context.Context) Result {
 	x.judge()
 	r.Peak = int(x.meter.peak.Load())
 	r.Dials, r.Busiest = x.meter.count(x.outages)
-	r.Late = x.late.seen()
 	rows, err := x.load.audit(ctx, x.setup.Audit)
 	if err != nil {
 		x.Fail("the table could not be read: %v", err)

@@ -9,13 +9,17 @@ import (
 	"github.com/seed-4ff2b7b9/supervised/internal/faultproxy"
 )
 
+// returning is what the time of the call is called that returned last after its own deadline.
+const returning = "returning at a deadline"
+
 // judge counts the failures, and holds against the rule those that the row does not judge itself.
 func (x *Experiment) judge() {
 	r := &x.result
 	var judged []Call
+	var overdue time.Duration
 	for _, c := range x.load.calls {
 		r.Longest = max(r.Longest, c.Ended.Sub(c.Began))
-		r.Overdue = max(r.Overdue, c.Ended.Sub(c.Began)-x.setup.Patience)
+		overdue = max(overdue, c.Ended.Sub(c.Began)-x.setup.Patience)
 		switch {
 		case c.Err == nil:
 		case c.Granted.IsZero():
@@ -26,6 +30,9 @@ func (x *Experiment) judge() {
 		if c.Err == nil || x.excuse == nil || !x.excuse(c) {
 			judged = append(judged, c)
 		}
+	}
+	if overdue > 0 {
+		x.Took(returning, overdue, x.late.seen())
 	}
 	var broken []string
 	if x.autopsy != nil {

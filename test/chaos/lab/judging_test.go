@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 	"testing"
 	"time"
 
@@ -92,14 +93,21 @@ func TestDialsAreCountedInOutages(t *testing.T) {
 	require.Equal(t, 3, busiest)
 }
 
-func TestBounds(t *testing.T) {
-	rounds := []Result{
-		{Overdue: 10 * time.Millisecond, FailedHolding: 1},
-		{Overdue: 70 * time.Millisecond, Late: 20 * time.Millisecond, FailedHolding: 1},
-		{Overdue: 80 * time.Millisecond, Late: 25 * time.Millisecond},
+func TestAFaultThatHitNobodyShowsNothing(t *testing.T) {
+	require.Empty(t, HitsSomebody([]Result{{FailedHolding: 1}, {FailedHolding: 2}}))
+	require.NotEmpty(t, HitsSomebody([]Result{{FailedHolding: 1}, {FailedWaiting: 2}}))
+}
+
+func TestEveryLineOfTheTableHasAllColumns(t *testing.T) {
+	var table strings.Builder
+	require.NoError(t, NewReport([]Outcome{
+		{Row: Row{ID: "1"}, Ours: []Result{{Pool: Ours}}, Peers: []Result{{Pool: Pgxpool}}},
+		{Row: Row{ID: "2"}, Ours: []Result{{Pool: Ours}}, Wrong: []string{"too late"}},
+		{Row: Row{ID: "3"}, LeftOut: "no Docker engine"},
+	}).Table(&table))
+	lines := strings.Split(strings.TrimSpace(table.String()), "\n")
+	require.Len(t, lines, 6)
+	for _, line := range lines {
+		require.Equal(t, strings.Count(lines[0], "|"), strings.Count(line, "|"), line)
 	}
-	require.Empty(t, OverdueWithin(50*time.Millisecond)(rounds), "what the machine was late is granted")
-	require.NotEmpty(t, OverdueWithin(49*time.Millisecond)(rounds))
-	require.Empty(t, HitsSomebody(rounds[:2]))
-	require.NotEmpty(t, HitsSomebody(rounds))
 }

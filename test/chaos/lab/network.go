@@ -51,10 +51,8 @@ func contained(do func(context.Context, *Experiment, *container.Server) error) f
 		if err != nil {
 			return Result{}, err
 		}
-		if err := errors.Join(do(ctx, x, server), server.Rest()); err != nil {
-			return Result{}, err
-		}
-		return x.Finish(ctx), nil
+		err = errors.Join(do(ctx, x, server), server.Rest())
+		return x.Finish(ctx), err
 	}
 }
 

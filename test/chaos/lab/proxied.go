@@ -77,10 +77,8 @@ func through(tune func(*Setup), do func(context.Context, *Experiment, *proxied) 
 		if err != nil {
 			return Result{}, err
 		}
-		if err := do(ctx, x, p); err != nil {
-			return Result{}, err
-		}
-		return x.Finish(ctx), nil
+		err = do(ctx, x, p)
+		return x.Finish(ctx), err
 	}
 }
 

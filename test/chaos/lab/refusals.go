@@ -161,7 +161,6 @@ func (r refusal) hold(x *Experiment, f *Fault, cured, first time.Time) {
 		x.Fail("nobody was told of the refusal")
 	}
 	x.Took(beingTold, slowest, x.late.seen())
-	x.Note("%d calls were told of the refusal", told)
 	x.Excuse(refused)
 }
 

@@ -29,7 +29,7 @@ func (r *Report) Outside() (n int) {
 	return n
 }
 
-const head = `| row | fault | pool | failed holding / waiting (forbidden) | longest | dials (5 s) | first success | 95 % of the rate | sockets / max | rows lost, doubled; unknown there, not | left | verdict | notes |
+const head = `| row | fault | pool | failed holding / waiting (forbidden) | longest | dials (5 s) | first success (control) | 95 % of the rate | sockets / max | rows lost, doubled; unknown there, not | left | verdict | notes |
 |---|---|---|---|---|---|---|---|---|---|---|---|---|
 `
 
@@ -39,7 +39,7 @@ func (r *Report) Table(w io.Writer) error {
 	b.WriteString(head)
 	for _, o := range r.outcomes {
 		if o.LeftOut != "" {
-			fmt.Fprintf(&b, "| %s | %s | left out | | | | | | | | | %s |\n", o.Row.ID, o.Row.Fault, o.LeftOut)
+			fmt.Fprintf(&b, "| %s | %s | left out | | | | | | | | | | %s |\n", o.Row.ID, o.Row.Fault, o.LeftOut)
 		}
 		line(&b, o.Row, o.Ours, "**kept**", o.Wrong)
 		for _, p := range o.Peers {
@@ -71,7 +71,8 @@ func line(b *bytes.Buffer, row Row, rounds []Result, verdict string, wrong []str
 		worst(func(r Result) int { return r.Forbidden }),
 		short(time.Duration(worst(func(r Result) int { return int(r.Longest) }))),
 		worst(func(r Result) int { return r.Dials }), worst(func(r Result) int { return r.Busiest }),
-		times(rounds, func(r Result) []time.Duration { return r.First }),
+		withControl(times(rounds, func(r Result) []time.Duration { return r.First }),
+			times(rounds, func(r Result) []time.Duration { return r.Control })),
 		times(rounds, func(r Result) []time.Duration { return r.Rate }),
 		worst(func(r Result) int { return r.Peak }), rounds[0].Max,
 		worst(func(r Result) int { return r.Rows.Missing }), worst(func(r Result) int { return r.Rows.Doubled }),
@@ -109,6 +110,14 @@ func times(rounds []Result, of func(Result) []time.Duration) string {
 		return ""
 	}
 	return short(median(all))
+}
+
+// withControl puts a control in parentheses, if there is one.
+func withControl(measured, control string) string {
+	if control == "" {
+		return measured
+	}
+	return measured + " (" + control + ")"
 }
 
 func short(d time.Duration) string {

@@ -18,8 +18,6 @@ type Result struct {
 	Forbidden     int           `json:"forbidden"`      // of both, those that the failure rule forbids
 	Examples      []string      `json:"examples,omitempty"`
 	Longest       time.Duration `json:"longest_ns"`
-	Overdue       time.Duration `json:"overdue_ns"` // how long after its own deadline a call returned, at most
-	Late          time.Duration `json:"late_ns"`    // how late this machine woke a sleeper since the last fault, at most
 	Dials         int           `json:"dials"`
 	Busiest       int           `json:"dials_in_busiest_5s"`
 	// After the server accepted again, by fault: until the first success, until the same for a control (how late anybody would

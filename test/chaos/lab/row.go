@@ -108,21 +108,6 @@ func TookWithin(what string, bound time.Duration) Bound {
 	}
 }
 
-// OverdueWithin bounds how long after its own deadline a call may return: the median over the rounds of the worst call,
-// and how late this machine was is granted on top.
-func OverdueWithin(bound time.Duration) Bound {
-	return func(rounds []Result) string {
-		var overdue, late []time.Duration
-		for _, r := range rounds {
-			overdue, late = append(overdue, r.Overdue), append(late, r.Late)
-		}
-		if got, allowed := median(overdue), bound+median(late); got > allowed {
-			return fmt.Sprintf("a call returned %v after its deadline, %v is allowed (%v, and how late this machine was)", got, allowed, bound)
-		}
-		return ""
-	}
-}
-
 // DialsWithin bounds the dials in any five seconds of an outage.
 func DialsWithin(most int) Bound {
 	return func(rounds []Result) string {
