@@ -90,13 +90,10 @@ func (x *Experiment) noticed(died time.Time, calls []Call) time.Time {
 // recovery is how long after the end of most faults the first success may come.
 const recovery = 1200 * time.Millisecond
 
-// lead is how long before a call's beginning is noted its deadline may have been set.
-const lead = 5 * time.Millisecond
-
 // atDeadlineIn tells whether a call failed at its own deadline, not earlier, and this came in a fault or before its cure
 // could take effect.
 func (x *Experiment) atDeadlineIn(c Call, fault, cured time.Time) bool {
 	deadline := c.Began.Add(x.setup.Patience)
-	return errors.Is(c.Err, context.DeadlineExceeded) && c.Ended.After(deadline.Add(-lead)) &&
+	return errors.Is(c.Err, context.DeadlineExceeded) && !c.Ended.Before(deadline) &&
 		deadline.After(fault) && deadline.Before(cured.Add(recovery))
 }

@@ -101,9 +101,9 @@ func (w *workload) end() {
 func (w *workload) run(ctx context.Context, f func(context.Context, Session) error) error {
 	w.turn.RLock()
 	defer w.turn.RUnlock()
+	c := Call{Began: time.Now()} // before its deadline is set, so that this never seems to come early
 	ctx, cancel := context.WithTimeout(ctx, w.patience)
 	defer cancel()
-	c := Call{Began: time.Now()}
 	c.Err = w.pool.Do(ctx, func(ctx context.Context, s Session, raw *pgconn.PgConn) error {
 		c.Granted = time.Now()
 		c.Backend = Backend{PID: raw.PID(), Socket: raw.Conn().LocalAddr().String()}
