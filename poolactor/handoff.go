@@ -49,8 +49,9 @@ func (p *Pool) Acquire(ctx context.Context) (*Lease, error) {
 }
 
 // wait is the slow way: counted as a waiter until a claimed connection is accepted. A caller that comes first in line,
-// because the connection it was given turned out to be dead, also listens on again, which is served before ready.
-func (p *Pool) wait(ctx context.Context, first bool) (*Lease, error) {
+// because its turn had come and brought it nothing (the connection was dead, or taken away for a check meanwhile), also
+// listens on again, which is served before ready. letDown: the connection was dead, and it came on the fast path.
+func (p *Pool) wait(ctx context.Context, letDown bool) (*Lease, error) {
 	began := p.now()
 	p.waited.Add(1)
 	asked := ctx
@@ -65,6 +66,7 @@ func (p *Pool) wait(ctx context.Context, first bool) (*Lease, error) {
 		p.noticeOutage()
 	}
 	failpoint.Hit("caller.counted")
+	first := letDown
 	for {
 		if p.supply.Load() != 0 {
 			p.demandMore()
@@ -76,6 +78,7 @@ func (p *Pool) wait(ctx context.Context, first bool) (*Lease, error) {
 			p.waitTime.Add(p.now() - began)
 			return nil, p.explain(ctx, asked, err, time.Duration(p.now()-began))
 		}
+		first = true
 		gen, ok := t.claim()
 		failpoint.Hit("caller.claimed")
 		if !ok {
@@ -84,12 +87,12 @@ func (p *Pool) wait(ctx context.Context, first bool) (*Lease, error) {
 		p.waiting.Add(-1)
 		p.chain()
 		now := p.now()
-		switch v := p.vet(ctx, t, gen, now, first); v {
+		switch v := p.vet(ctx, t, gen, now, letDown); v {
 		case accepted:
 			p.waitTime.Add(now - began)
 			return p.grant(asked, t, gen, now), nil
 		case failedCheck:
-			first = true
+			letDown = true
 		}
 		p.waiting.Add(1)
 		failpoint.Hit("caller.counted")

@@ -175,6 +175,27 @@ func TestWhoWasLetDownComesFirst(t *testing.T) {
 	}
 }
 
+// Whose offer was taken away, by a check for example, before it could claim it keeps its turn.
+func TestAStaleOfferCostsNobodyItsTurn(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		p, _ := still(t, 1)
+		ctx, cancel := context.WithCancel(t.Context())
+		oldest := parked(ctx, p)
+		others := parked(ctx, p)
+		p.ready <- put(p, 0, checking)
+		synctest.Wait()
+		require.EqualValues(t, 2, p.waiting.Load())
+		tok := put(p, 0, leased)
+		require.True(t, p.handBack(tok, 0, free, 0))
+		synctest.Wait()
+		require.Len(t, oldest, 1)
+		require.NotNil(t, <-oldest)
+		require.Empty(t, others)
+		cancel()
+		require.Nil(t, <-others)
+	})
+}
+
 // A connection that is there goes before the end of the wait.
 func TestTheDoomedTakeWhatIsThere(t *testing.T) {
 	p, _ := still(t, 1)

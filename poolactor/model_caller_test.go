@@ -104,7 +104,7 @@ func (m *model) callerClaims(w world, i int) {
 		*s = s.to(leased)
 		what = "claim: stored"
 	case s.state() != free || c.stale:
-		*c = caller{at: callerChainsWaiting, slow: c.slow, counted: c.counted, first: c.first}
+		*c = caller{at: callerChainsWaiting, slow: c.slow, counted: c.counted, first: c.slow}
 		m.add("caller", i, what, w)
 		return
 	case stores:
@@ -179,7 +179,7 @@ func (m *model) toVet(c caller) caller {
 func (m *model) callerVets(w world, i int) {
 	c := &w.callers[i]
 	if w.shut && m.without != gateAfterClaim {
-		c.at, c.back = callerHolds, true
+		c.at, c.back, c.first = callerHolds, true, c.slow
 		m.add("caller", i, "vet: suspended", w)
 		return
 	}
@@ -311,14 +311,10 @@ func (m *model) callerHandsBack(w world, i int) {
 
 // toOffer is what follows the swap: accesses that cannot matter within the scope are left out.
 func (m *model) toOffer() callerAt {
-	switch {
-	case m.suspends > 0:
+	if m.suspends > 0 {
 		return callerReadsGate
-	case m.deaths > 0:
-		return callerOffersAgain
-	default:
-		return callerOffersReady
 	}
+	return callerOffersAgain
 }
 
 func (m *model) breaks(w *world, i int) {

@@ -35,7 +35,7 @@ func (m *model) offers(w world) {
 		}
 	case actorOffersStoring:
 		w.slots[a.slot] = w.slots[a.slot].to(free)
-		a.at = m.toSend()
+		a.at = actorSendsAgain
 		m.add("actor", int(a.slot), "offerTop: stored free", w)
 	case actorUndoes:
 		m.undoes(w)
@@ -60,7 +60,7 @@ func (m *model) offersOne(w world, slot uint8) {
 		m.add("actor", int(slot), "offerTop: rests", w)
 	default:
 		*s = s.to(free)
-		a.at, a.slot = m.toSend(), slot
+		a.at, a.slot = actorSendsAgain, slot
 		if m.without == supplyCountsWhatIsOffered {
 			rest := w
 			rest.unstacks(slot)
@@ -68,14 +68,6 @@ func (m *model) offersOne(w world, slot uint8) {
 		}
 		m.add("actor", int(slot), "offerTop: resting -> free", w)
 	}
-}
-
-// toSend leaves again out where nobody can be let down.
-func (m *model) toSend() actorAt {
-	if m.deaths == 0 {
-		return actorSendsReady
-	}
-	return actorSendsAgain
 }
 
 // sends is offer.

@@ -85,7 +85,7 @@ type caller struct {
 	slow    bool  // in wait
 	counted bool  // in waiting
 	claimed bool  // the slot is this caller's
-	first   bool  // was let down before: listens on again
+	first   bool  // had its turn before, or was let down: listens on again
 	back    bool  // waits on after the hand-back
 	place   uint8 // among the blocked receivers, from 1
 }
