@@ -102,6 +102,18 @@ func (l *lateness) reset() { l.worst.Store(0) }
 // seen is the worst since the last reset.
 func (l *lateness) seen() time.Duration { return time.Duration(l.worst.Load()) }
 
+// longer is how often something was held up for longer than that.
+func (l *lateness) longer(than time.Duration) (n int) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	for _, d := range l.late {
+		if d.by > than {
+			n++
+		}
+	}
+	return n
+}
+
 // undisturbed is how much of a time was such that nothing of this process was held up.
 func (l *lateness) undisturbed(from, to time.Time) time.Duration {
 	l.mu.Lock()

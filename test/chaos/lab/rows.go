@@ -13,5 +13,6 @@ func Rows() []Row {
 		patiences(),
 		refusals(),
 		crashes(),
+		crowds(),
 	)
 }
