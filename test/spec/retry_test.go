@@ -48,9 +48,19 @@ func backsOff(t *testing.T) {
 		c.Retry = poolactor.RetryConfig{Initial: 100 * time.Millisecond, Max: 400 * time.Millisecond, MaxRetries: 4, Jitter: -1}
 		c.Logger = log.logger()
 	})
-	_, err := p.Acquire(context.Background())
-	require.Error(t, err)
-	attempts := log.having(zerolog.WarnLevel, "attempt")[:5]
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute) // with a deadline it waits beyond the schedule's length
+	ended := make(chan error, 1)
+	go func() {
+		_, err := p.Acquire(ctx)
+		ended <- err
+	}()
+	var attempts []entry
+	require.Eventually(t, func() bool {
+		attempts = log.having(zerolog.WarnLevel, "attempt")
+		return len(attempts) >= 5
+	}, 30*time.Second, 10*time.Millisecond)
+	cancel()
+	require.ErrorIs(t, <-ended, context.Canceled)
 	for i, milliseconds := range []float64{100, 200, 400, 400, 400} {
 		require.EqualValues(t, i+1, attempts[i].fields["attempt"])
 		require.InDelta(t, milliseconds, attempts[i].fields["next_in"], 50)

@@ -180,7 +180,7 @@ const cancelBound = 30 * time.Millisecond
 // fewDials bounds the dials of a whole experiment. Each time that this machine held something up for half of what a server
 // has for its answer may have cost a connection.
 func (x *Experiment) fewDials(most int) {
-	dials, _ := x.meter.count(x.began, time.Now())
+	dials, _ := x.meter.count(nil)
 	held := x.late.longer(cancelBound / 2)
 	x.Note("%d dials; this machine held us up for more than %v %d times", dials, cancelBound/2, held)
 	if dials > most+held {
