@@ -4,6 +4,7 @@ import (
 	"context"
 	"time"
 
+	"github.com/seed-4ff2b7b9/supervised/internal/backend"
 	"github.com/seed-4ff2b7b9/supervised/internal/failpoint"
 )
 
@@ -228,8 +229,20 @@ func (p *Pool) afterFinish(s *slot) {
 	if !p.finished.Load() {
 		return
 	}
-	if _, ok := s.word.move(closing, free, broken, opened, resting); ok {
-		s.conn.Load().Sever()
+	if w, ok := s.word.move(closing, free, broken, opened, resting); ok {
+		closeAtOnce(s.conn.Load(), w)
 		s.word.move(gone, closing)
 	}
+}
+
+// closeAtOnce closes a connection without waiting for the server. Nothing of it is left afterwards, unless somebody may
+// still be using it.
+func closeAtOnce(c *backend.Conn, w word) {
+	if w.has(flagSevere) {
+		c.Sever()
+		return
+	}
+	over, cancel := context.WithCancel(context.Background())
+	cancel()
+	_ = guarded(func() error { return c.Close(over) }) // it says that there was no time for courtesy
 }

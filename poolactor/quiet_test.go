@@ -3,8 +3,10 @@ package poolactor
 import (
 	"context"
 	"math/rand/v2"
+	"net"
 	"runtime"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -299,4 +301,28 @@ func TestWhoGetsADeadConnectionIsServedNext(t *testing.T) {
 			(<-second).Release()
 		})
 	}
+}
+
+// A check that the end of the pool cuts short leaves nobody behind who still tries to cancel it.
+func TestTheEndLeavesNoCancelRequestBehind(t *testing.T) {
+	var dialling atomic.Int32
+	always := func(c *Config) {
+		c.MaxSize, c.Health.OnAcquire, c.Health.Interval = 1, CheckAlways, -1
+		c.CancelDialFunc = func(ctx context.Context, _, _ string) (net.Conn, error) {
+			dialling.Add(1)
+			defer dialling.Add(-1)
+			<-ctx.Done()
+			return nil, ctx.Err()
+		}
+	}
+	inMemory(t, always, func(t *testing.T, p *Pool, server *fakepg.Server) {
+		acquired(t, p).Release()
+		synctest.Wait()
+		server.Delay(time.Second)
+		waits := parked(within(t, time.Hour), p)
+		require.NoError(t, p.Close())
+		require.Nil(t, <-waits)
+		require.Zero(t, dialling.Load())
+		pass(time.Second) // the server notices no earlier
+	})
 }
