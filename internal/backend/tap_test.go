@@ -9,6 +9,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/jackc/pgx/v5/pgproto3"
 	"github.com/stretchr/testify/require"
@@ -184,7 +185,7 @@ func BenchmarkScanner(b *testing.B) {
 }
 
 func TestTapSurvivesCopy(t *testing.T) {
-	c := open(t, realConfig(t, false), Options{})
+	c := open(t, realConfig(t, false), Options{CancelBound: 10 * time.Second}) // also on a machine that is busy with others
 	ctx := t.Context()
 	_, err := c.PGX().Exec(ctx, "create temp table copied (line text)")
 	require.NoError(t, err)
