@@ -29,6 +29,7 @@ type link struct {
 	sent      outgoing      // used by whoever writes
 	wrote     atomic.Bool   // something of a statement was written
 	sending   atomic.Bool   // what is written now came through the tap
+	leaving   atomic.Bool   // Terminate was sent, or is being sent
 	idle      atomic.Bool   // the server has answered everything (with several Syncs under way: the first of them)
 	gone      atomic.Bool   // the other end has closed
 	unsettled atomic.Bool   // a cancel request got lost: it may hit at any later time

@@ -53,6 +53,8 @@ func (l *link) send(p []byte, w io.Writer) (int, error) {
 			return 0, err
 		}
 		l.idle.Store(false)
+	} else if len(p) > 0 && p[0] == 'X' {
+		l.leaving.Store(true)
 	}
 	if seen := l.sent.scan(p); seen != 0 {
 		l.changes.Or(uint32(seen))

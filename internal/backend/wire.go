@@ -20,9 +20,20 @@ func (w *wire) Write(p []byte) (int, error) {
 	switch {
 	case l.clear:
 		return l.send(p, w.Conn)
-	case l.wrapped && !l.sending.Load():
-		l.changes.Or(uint32(ChangedAnything))
-		l.idle.Store(false)
+	case l.wrapped && !l.sending.Load() && !l.leaving.Load(): // TLS says goodbye by itself
+		return w.writeUnseen(p)
+	default:
+		return w.Conn.Write(p)
 	}
-	return w.Conn.Write(p)
+}
+
+// writeUnseen writes what nobody has looked at: it may be any statement.
+func (w *wire) writeUnseen(p []byte) (int, error) {
+	w.link.changes.Or(uint32(ChangedAnything))
+	w.link.idle.Store(false)
+	n, err := w.Conn.Write(p)
+	if n > 0 {
+		w.link.wrote.Store(true)
+	}
+	return n, err
 }
