@@ -68,12 +68,18 @@ func (p *Pool) retire(s *slot) {
 
 // holdsOn tells whether connections must serve on although they are due: in an outage nothing could take their place. It
 // asks for a scout, once a second: while the server refuses everybody and connections are open, nobody else looks whether
-// that is over. Where the size leaves no place for a dial nothing can be found out, so nothing is held on to.
+// that is over. Where they leave no room for that dial, one of them has to make it.
 func (p *Pool) holdsOn(now int64) bool {
 	if p.outage.Load().Since.IsZero() || !p.gate.Load().open() {
 		return false
 	}
-	if st := p.Stat(); st.Total()-st.Opening >= st.Max {
+	staying := 0
+	for _, s := range p.all() {
+		if w := s.word.Load(); w.state().hasConnection() && !w.has(flagRetire) {
+			staying++
+		}
+	}
+	if staying >= int(p.maxSize.Load()) {
 		return false
 	}
 	p.probe(now)
@@ -109,10 +115,11 @@ func (e *EvictError) Unwrap() error { return e.Err }
 // through crashes of the pool's actors, too. With a context that has ended already Evict waits for nothing. Several may
 // run at once: a connection leaves when the first of them wants it.
 //
-// In an outage, connections that work serve on, since nothing could take their place, and leave when it is over (unless
-// the pool was made so small that it has no room for a dial that could find out); so an eviction that is spread over some
-// time stops when the server turns out to let nobody in. In a suspended pool that counts for nothing: after Suspend and Evict the pool has no connection, and opens none before Resume. A server that was
-// told to stop when its last client has gone can do so then. Errors: ErrClosed, *EvictError.
+// In an outage, connections that work serve on, since nothing could take their place, and leave when it is over, but for
+// one of them if the pool has no other room for a dial that finds out; so an eviction that is spread over some time stops
+// when the server turns out to let nobody in. In a suspended pool that counts for nothing: after Suspend and Evict the
+// pool has no connection, and opens none before Resume. A server that was told to stop when its last client has gone can
+// do so then. Errors: ErrClosed, *EvictError.
 func (p *Pool) Evict(ctx context.Context, over time.Duration) error {
 	if p.gate.Load().closed() {
 		return ErrClosed

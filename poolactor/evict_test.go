@@ -28,6 +28,21 @@ func ended(t *testing.T) context.Context {
 	return ctx
 }
 
+// holdOpen leases every connection that is open, and returns what gives them back.
+func holdOpen(t *testing.T, p *Pool) (giveBack func()) {
+	t.Helper()
+	synctest.Wait()
+	var held []*Lease
+	for range p.Contact().Open {
+		held = append(held, acquired(t, p))
+	}
+	return func() {
+		for _, l := range held {
+			l.Release()
+		}
+	}
+}
+
 // busy lets n callers use the pool, half a second at a time, until the function that it returns is called. None may fail.
 func busy(t *testing.T, p *Pool, n int) (stop func()) {
 	var over sync.WaitGroup
@@ -146,7 +161,7 @@ func TestTheEndOfTheWaitIsNotTheEndOfAnEviction(t *testing.T) {
 
 // An eviction and the age of a connection ask for something that cannot be had in an outage: another connection.
 func TestConnectionsServeOnInAnOutage(t *testing.T) {
-	old := func(c *Config) { c.MaxLifetime, c.MaxLifetimeJitter = 10*time.Second, -1 }
+	old := func(c *Config) { c.MaxSize, c.MaxLifetime, c.MaxLifetimeJitter = 8, 10*time.Second, -1 }
 	for name, fault := range map[string]func(*fakepg.Server, bool){
 		"refused": func(s *fakepg.Server, on bool) {
 			if on {
@@ -166,17 +181,12 @@ func TestConnectionsServeOnInAnOutage(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			inMemory(t, old, func(t *testing.T, p *Pool, server *fakepg.Server) {
 				holdAll(t, p, 3)
-				working := server.PIDs()
 				fault(server, true)
-				var held []*Lease
-				for range 3 {
-					held = append(held, acquired(t, p))
-				}
+				giveBack := holdOpen(t, p)
+				working := server.PIDs()
 				_, err := p.Acquire(within(t, time.Second))
-				require.Error(t, err, "there is no fourth")
-				for _, l := range held {
-					l.Release()
-				}
+				require.Error(t, err, "there is no other")
+				giveBack()
 				evicted := make(chan error, 1)
 				go func() { evicted <- p.Evict(t.Context(), 3*time.Second) }()
 				for range 20 {
@@ -185,7 +195,7 @@ func TestConnectionsServeOnInAnOutage(t *testing.T) {
 					require.NoError(t, err)
 				}
 				require.Empty(t, evicted)
-				require.Equal(t, 3, stay(server, working), "neither closed for its age nor evicted")
+				require.Equal(t, len(working), stay(server, working), "neither closed for its age nor evicted")
 
 				fault(server, false)
 				began := time.Now()
@@ -197,20 +207,24 @@ func TestConnectionsServeOnInAnOutage(t *testing.T) {
 	}
 }
 
-// Where no dial is possible, nobody can find out that an outage is over: age and evictions count for more then.
-func TestAFullPoolHoldsOnToNothing(t *testing.T) {
-	inMemory(t, nil, func(t *testing.T, p *Pool, server *fakepg.Server) {
-		holdAll(t, p, 2)
+// Where connections that work leave no room for a dial, nobody can find out that the outage is over: one of them makes it.
+func TestAFullPoolMakesRoomForOneDial(t *testing.T) {
+	inMemory(t, func(c *Config) { c.MaxSize = 8 }, func(t *testing.T, p *Pool, server *fakepg.Server) {
+		holdAll(t, p, 3)
 		server.Refuse("28P01", "password authentication failed")
-		a, b := acquired(t, p), acquired(t, p)
+		giveBack := holdOpen(t, p)
 		_, err := p.Acquire(within(t, time.Second))
 		require.Error(t, err)
 		require.False(t, p.Stat().Outage.Since.IsZero())
-		a.Release()
-		b.Release()
-		require.NoError(t, p.Resize(t.Context(), 0, 2))
-		require.NoError(t, p.Evict(within(t, time.Minute), 0))
+		working := server.PIDs()
+		require.NoError(t, p.Resize(t.Context(), 0, len(working)))
+		require.ErrorIs(t, p.Evict(ended(t), 0), context.Canceled)
+		giveBack()
+		pass(time.Minute)
+		require.Equal(t, len(working)-1, stay(server, working))
 		server.Refuse("", "")
+		pass(3 * time.Second)
+		require.Zero(t, stay(server, working))
 	})
 }
 
@@ -252,11 +266,12 @@ func TestEvictEmptiesASuspendedPool(t *testing.T) {
 // Also what is already known to be down does not keep a suspended pool from letting go.
 func TestASuspendedPoolLetsGoInAnOutage(t *testing.T) {
 	inMemory(t, nil, func(t *testing.T, p *Pool, server *fakepg.Server) {
-		l := acquired(t, p)
+		acquired(t, p).Release()
 		server.Refuse("57P03", "the database system is shutting down")
+		giveBack := holdOpen(t, p)
 		_, err := p.Acquire(within(t, time.Second))
 		require.Error(t, err)
-		l.Release()
+		giveBack()
 		require.NoError(t, p.Suspend(t.Context()))
 		require.NoError(t, p.Evict(within(t, time.Second), 0))
 		require.Zero(t, server.Connections())
@@ -279,19 +294,19 @@ func TestNoDialBeginsInASuspendedPool(t *testing.T) {
 }
 
 func TestTwoEvictionsAtOnce(t *testing.T) {
-	inMemory(t, func(c *Config) { c.MinSize, c.MaxLifetime = 4, -1 }, func(t *testing.T, p *Pool, server *fakepg.Server) {
+	inMemory(t, func(c *Config) { c.MinSize = 4 }, func(t *testing.T, p *Pool, server *fakepg.Server) {
 		synctest.Wait()
 		old := server.PIDs()
 		began := time.Now()
 		slow := make(chan error, 1)
-		go func() { slow <- p.Evict(t.Context(), time.Hour) }()
+		go func() { slow <- p.Evict(t.Context(), 4*time.Minute) }()
 		synctest.Wait()
 		require.NoError(t, p.Evict(t.Context(), 2*time.Second))
 		require.Zero(t, stay(server, old))
 		require.NoError(t, <-slow, "a connection leaves when the first of them wants it")
 		require.Less(t, time.Since(began), 4*time.Second)
 		young := server.PIDs()
-		pass(2 * time.Hour)
+		pass(5 * time.Minute)
 		require.Equal(t, young, server.PIDs(), "those opened between both are in none")
 	})
 }
