@@ -132,7 +132,7 @@ func TestAnEvictionOutlivesTheJanitor(t *testing.T) {
 		old := server.PIDs()
 		require.ErrorIs(t, p.Evict(ended(t), 2*time.Second), context.Canceled)
 		require.NoError(t, p.tree.Restart(t.Context(), "upkeep/janitor"))
-		require.Equal(t, 3, stay(server, old))
+		require.Equal(t, len(old), stay(server, old))
 		pass(4 * time.Second)
 		require.Zero(t, stay(server, old))
 	})

@@ -19,7 +19,7 @@ import (
 func TestRetryRepeatsWhatTheServerAsksToRepeat(t *testing.T) {
 	for _, code := range []string{"40001", "40P01"} {
 		t.Run(code, func(t *testing.T) {
-			inMemory(t, nil, func(t *testing.T, p *Pool, server *fakepg.Server) {
+			inMemory(t, func(c *Config) { c.MaxSize = 1 }, func(t *testing.T, p *Pool, server *fakepg.Server) {
 				runs := 0
 				require.NoError(t, p.Retry(t.Context(), RetryPolicy{}, func(ctx context.Context, tx pgx.Tx) error {
 					if runs++; runs < 4 {
@@ -100,7 +100,7 @@ func TestRetryRepeatsAfterALossBeforeTheCommit(t *testing.T) {
 		"found by the commit": func(context.Context, pgx.Tx) error { return nil },
 	} {
 		t.Run(name, func(t *testing.T) {
-			inMemory(t, nil, func(t *testing.T, p *Pool, server *fakepg.Server) {
+			inMemory(t, func(c *Config) { c.MaxSize = 1 }, func(t *testing.T, p *Pool, server *fakepg.Server) {
 				runs := 0
 				require.NoError(t, p.Retry(t.Context(), RetryPolicy{}, func(ctx context.Context, tx pgx.Tx) error {
 					if _, err := tx.Exec(ctx, "insert into t values (1)"); err != nil {
@@ -142,11 +142,13 @@ func TestALostSavepointIsRepeated(t *testing.T) {
 	})
 }
 
-// loseNext makes the only connection swallow what is sent next, and end a second later.
+// loseNext makes every connection swallow what is sent next, and end a second later.
 func loseNext(server *fakepg.Server) {
 	server.Freeze()
 	time.AfterFunc(time.Second, func() {
-		server.Kill(server.PIDs()[0])
+		for _, pid := range server.PIDs() {
+			server.Kill(pid)
+		}
 		server.Thaw()
 	})
 }
