@@ -87,16 +87,16 @@ func TestStartUpParameters(t *testing.T) {
 		timeout, check     time.Duration
 		wanted, wantedWish string
 	}{
-		"set":                {1500 * time.Millisecond, 3 * time.Second, "1500ms", "3s"},
-		"default":            {0, 0, theirs("statement_timeout"), "2s"},
-		"off":                {-1, -1, theirs("statement_timeout"), theirs("client_connection_check_interval")},
-		"below what it says": {time.Microsecond, time.Microsecond, theirs("statement_timeout"), theirs("client_connection_check_interval")},
+		"set":               {1500 * time.Millisecond, 3 * time.Second, "1500ms", "3s"},
+		"default":           {0, 0, theirs("statement_timeout"), "2s"},
+		"off":               {-1, -1, theirs("statement_timeout"), theirs("client_connection_check_interval")},
+		"between its units": {1999500 * time.Microsecond, 999500 * time.Microsecond, "2s", "1s"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			p := open(t, func(cfg *poolactor.Config) { cfg.StatementTimeout, cfg.ClientCheckInterval = c.timeout, c.check })
 			require.Equal(t, c.wanted, setting(p, "statement_timeout"))
 			require.Equal(t, c.wantedWish, setting(p, "client_connection_check_interval"))
-			require.Equal(t, c.timeout >= time.Millisecond, source(p, "statement_timeout") == "client", "a start-up parameter, or none")
+			require.Equal(t, c.timeout > 0, source(p, "statement_timeout") == "client", "a start-up parameter, or none")
 		})
 	}
 	t.Run("it survives DISCARD ALL", func(t *testing.T) {
