@@ -32,22 +32,34 @@ var (
 // Target names the server that a pool connects to, without secrets.
 type Target = messages.Target
 
-// ExhaustedError says that the wait for a connection ended while every connection was in use.
+// ExhaustedError says that a call got no connection because every one was in use, or, if nobody holds any, because none
+// was ready: Pending says what the pool was doing.
 type ExhaustedError struct {
 	Waited  time.Duration // how long this call waited
 	Waiting int           // how many other calls wait
 	Holders []Holder      // who holds what, longest first
+	Pending Pending       // where the connections are that nobody holds
 	// Self is true if the call was made with the context that With or WithTx handed to a function: the caller holds a
 	// lease itself, and waits for its own.
 	Self bool
 	Err  error // the context's error
 }
 
-// Error says how long the call waited, how many others wait, and who holds connections.
+// Error says how long the call waited, how many others wait, who holds connections, and what else the pool waits for.
 func (e *ExhaustedError) Error() string {
 	var b strings.Builder
 	fmt.Fprintf(&b, "poolactor: no connection became free within %v", e.Waited.Round(time.Millisecond))
-	fmt.Fprintf(&b, " (%d leased, %d waiting)", len(e.Holders), e.Waiting)
+	fmt.Fprintf(&b, " (%d leased, ", len(e.Holders))
+	if pending := e.Pending.String(); pending != "" {
+		b.WriteString(pending + ", ")
+	}
+	fmt.Fprintf(&b, "%d waiting)", e.Waiting)
+	if e.Pending.Suspended {
+		b.WriteString("; the pool is suspended")
+	}
+	if silent := e.Pending.Silent.Round(time.Millisecond); silent > 0 {
+		fmt.Fprintf(&b, "; the server has owed an answer for %v", silent)
+	}
 	if e.Self {
 		b.WriteString("; the caller holds a lease itself: use the one that With or WithTx handed to the function, or raise the pool's size")
 	}
@@ -73,11 +85,18 @@ type UnavailableError struct {
 	Since    time.Time     // when the first of them failed
 	NextIn   time.Duration // until the next scheduled attempt
 	Refused  bool          // the server refused for good: waiting does not help
-	Err      error         // the last cause; also matches the context's error if that ended the wait
+	// Silent: nothing has failed yet, but the server owes answers to checks or dials since Since, and nobody holds a
+	// connection.
+	Silent bool
+	Err    error // the last cause; also matches the context's error if that ended the wait
 }
 
 // Error says which server, since when, how often it was tried, when the next attempt is due, and the last cause.
 func (e *UnavailableError) Error() string {
+	since := fmt.Sprintf("since %s (%v ago)", e.Since.Format(time.RFC3339), time.Since(e.Since).Round(100*time.Millisecond))
+	if e.Silent {
+		return fmt.Sprintf("poolactor: %s owes an answer %s: %v", address(e.Target), since, e.Err)
+	}
 	what := "is unavailable"
 	if e.Refused {
 		what = "refuses the connection"
@@ -86,9 +105,8 @@ func (e *UnavailableError) Error() string {
 	if e.Attempts == 1 {
 		attempts = "attempt"
 	}
-	return fmt.Sprintf("poolactor: %s %s since %s (%v ago): %d %s failed, next in %v: %v",
-		address(e.Target), what, e.Since.Format(time.RFC3339), time.Since(e.Since).Round(100*time.Millisecond),
-		e.Attempts, attempts, e.NextIn.Round(10*time.Millisecond), e.Err)
+	return fmt.Sprintf("poolactor: %s %s %s: %d %s failed, next in %v: %v",
+		address(e.Target), what, since, e.Attempts, attempts, e.NextIn.Round(10*time.Millisecond), e.Err)
 }
 
 // Unwrap gives the last cause.

@@ -21,7 +21,7 @@ import (
 // *UnavailableError when the retry schedule is exhausted.
 //
 // Errors: *ExhaustedError (everything is leased, and ctx ended), *UnavailableError (the server does not let anybody
-// in), ErrClosed, ErrStopped. If ctx had ended before the call, the error is ctx.Err() and nothing else. The lease belongs
+// in, or nobody holds anything and the server owes an answer), ErrClosed, ErrStopped. If ctx had ended before the call, the error is ctx.Err() and nothing else. The lease belongs
 // to the caller, who calls Release exactly once; more often is harmless.
 func (p *Pool) Acquire(ctx context.Context) (*Lease, error) {
 	if err := ctx.Err(); err != nil {

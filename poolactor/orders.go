@@ -32,6 +32,7 @@ func (o orders) Next() (messages.Order, bool) {
 			continue
 		}
 		epoch := uint64(o.p.gate.Load().epoch())
+		s.tended.Store(o.p.now())
 		if s.word.swap(w, w.to(dialing)) {
 			s.ok.Store(epoch)
 			if !o.p.gate.Load().open() {

@@ -28,7 +28,7 @@ type slot struct {
 	created, expires atomic.Int64
 	// notice is what an Evict wants of a connection; that of a connection before this one means nothing.
 	notice atomic.Pointer[notice]
-	// tended is when the check or the cleaning that goes on began.
+	// tended is when the check, the cleaning or the dial that goes on began.
 	tended atomic.Int64
 	conn   atomic.Pointer[backend.Conn]
 	label  atomic.Pointer[string]

@@ -93,8 +93,22 @@ func (p *Pool) explain(ctx, asked context.Context, err error, waited time.Durati
 	if o := *p.outage.Load(); !o.Since.IsZero() {
 		return p.unavailable(o, fmt.Errorf("%w while waiting; the last attempt failed: %w", err, o.Cause))
 	}
+	return p.exhausted(asked, err, waited)
+}
+
+// exhausted is the error of a call that got no connection while no outage is known. A server that owes an answer for
+// longer than a check may take, while nobody holds anything, is named for what it is.
+func (p *Pool) exhausted(asked context.Context, err error, waited time.Duration) error {
+	holders, pending := p.Holders(), p.pending()
+	if len(holders) == 0 && !pending.Suspended && pending.Silent >= p.checkBound() {
+		return &UnavailableError{
+			Target: p.target, Since: time.Now().Add(-pending.Silent), Silent: true,
+			Err: fmt.Errorf("%w while waiting; %v", err, pending),
+		}
+	}
 	return &ExhaustedError{
-		Waited: waited, Waiting: int(p.waiting.Load()), Holders: p.Holders(), Self: asked.Value(heldKey{p}) != nil, Err: err,
+		Waited: waited, Waiting: int(p.waiting.Load()), Holders: holders, Pending: pending,
+		Self: asked.Value(heldKey{p}) != nil, Err: err,
 	}
 }
 
