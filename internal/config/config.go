@@ -164,7 +164,7 @@ func Default() Config {
 			PoolRestartDelay:    Duration(5 * time.Millisecond),
 			PoolRestartMax:      Duration(time.Second),
 			PoolHealthyAfter:    Duration(time.Second),
-			RestartDelay:        Duration(100 * time.Millisecond),
+			RestartDelay:        Duration(20 * time.Millisecond), // ten doubling waits fill a third of a minute
 			RestartMax:          Duration(30 * time.Second),
 			RestartHealthyAfter: Duration(30 * time.Second),
 			RestartIntensity:    10,

@@ -67,6 +67,8 @@ var badFiles = []bad{
 	{"schedule too long", "retry:\n  max_retries: 9", 2, "retry.max_retries", "makes a retry schedule of more than 2m0s: 9 retries, from 500ms up to 30s apart; allowed: a schedule of at most 2m0s"},
 	{"schedule too long by its cap", "retry:\n  initial_backoff: 10\n  max_backoff: 60", 3, "retry.max_backoff", "5 retries, from 10s up to 1m0s apart"},
 	{"endless retries", "retry:\n  max_retries: 9223372036854775807", 2, "retry.max_retries", "schedule"},
+	{"restarts without end", "supervision:\n  restart_delay: 100ms", 2, "supervision.restart_delay", "lets a part that always fails be restarted for ever: 10 restarts, from 100ms up to 30s apart, take longer than restart_within, 1m0s"},
+	{"restarts without end in a short time", "supervision:\n  restart_within: 5", 2, "supervision.restart_within", "be restarted for ever"},
 	{"unknown choice", "health:\n  on_acquire: sometimes", 2, "health.on_acquire", "is none of the known values; allowed: one of idle, always, never"},
 	{"unknown policy", "lease:\n  reset: always", 2, "lease.reset", "is none of the known values; allowed: one of smart, none, full"},
 	{"unknown level", "log:\n  level: loud", 2, "log.level", "one of trace, debug, info, warn, error"},
@@ -245,7 +247,7 @@ supervision:
   restart_max: 10
   restart_healthy_after: 11
   restart_intensity: 12
-  restart_within: 13
+  restart_within: 130
 log: {level: debug, format: console}
 ops: {host: "::", port: 0, ready_while_down: true, state_page: false}
 `
@@ -298,7 +300,7 @@ func TestEveryKeyCanBeSetInTheEnvironment(t *testing.T) {
 		"LEASE_RESET": "none", "LEASE_RECORD_STACKS": "true", "LEASE_DRAIN_TIMEOUT": "0",
 		"SUPERVISION_POOL_RESTART_DELAY": "7ms", "SUPERVISION_POOL_RESTART_MAX": "7",
 		"SUPERVISION_POOL_HEALTHY_AFTER": "8", "SUPERVISION_RESTART_DELAY": "9", "SUPERVISION_RESTART_MAX": "10",
-		"SUPERVISION_RESTART_HEALTHY_AFTER": "11", "SUPERVISION_RESTART_INTENSITY": "12", "SUPERVISION_RESTART_WITHIN": "13",
+		"SUPERVISION_RESTART_HEALTHY_AFTER": "11", "SUPERVISION_RESTART_INTENSITY": "12", "SUPERVISION_RESTART_WITHIN": "130",
 		"LOG_LEVEL": "debug", "LOG_FORMAT": "console",
 		"OPS_HOST": "::", "OPS_PORT": "0", "OPS_READY_WHILE_DOWN": "true", "OPS_STATE_PAGE": "false",
 	} {

@@ -14,6 +14,7 @@ func (c *Config) relate() problems {
 	c.spreadLifetimes()
 	c.order(&found)
 	c.schedule(&found)
+	c.escalation(&found)
 	return found
 }
 
@@ -62,6 +63,26 @@ func (c *Config) schedule(found *problems) {
 			found.add(from, key, fmt.Sprintf("makes a retry schedule of more than %v: %d retries, from %v up to %v apart",
 				maxSchedule, c.Retry.MaxRetries, c.Retry.InitialBackoff, c.Retry.MaxBackoff),
 				fmt.Sprintf("a schedule of at most %v", maxSchedule))
+			return
+		}
+	}
+}
+
+// escalation demands that a part which fails as soon as it is started uses up its restarts within their time: else it
+// would be restarted for ever, by a daemon that looks healthy.
+func (c *Config) escalation(found *problems) {
+	s := c.Supervision
+	var total time.Duration
+	wait := time.Duration(s.RestartDelay)
+	for range s.RestartIntensity {
+		wait = min(wait, time.Duration(s.RestartMax))
+		total += wait
+		wait *= 2
+		if total >= time.Duration(s.RestartWithin) {
+			key, from := c.firstSet("supervision.restart_delay", "supervision.restart_intensity", "supervision.restart_within")
+			found.add(from, key, fmt.Sprintf("lets a part that always fails be restarted for ever: %d restarts, from %v up to %v apart, take longer than restart_within, %v",
+				s.RestartIntensity, s.RestartDelay, s.RestartMax, s.RestartWithin),
+				"a delay, an intensity and a time in which that many restarts have room")
 			return
 		}
 	}

@@ -33,7 +33,7 @@ func TestTheDefaultsReachThePool(t *testing.T) {
 		Supervision: poolactor.SupervisionConfig{
 			Pool: supervisor.Restart{Immediate: true, Initial: 5 * time.Millisecond, Max: time.Second, HealthyAfter: time.Second},
 			Upkeep: supervisor.Restart{
-				Initial: 100 * time.Millisecond, Max: 30 * time.Second, HealthyAfter: 30 * time.Second, Intensity: 10, Within: time.Minute,
+				Initial: 20 * time.Millisecond, Max: 30 * time.Second, HealthyAfter: 30 * time.Second, Intensity: 10, Within: time.Minute,
 			},
 		},
 		Logger: &log,

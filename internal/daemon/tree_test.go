@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/rs/zerolog"
@@ -60,6 +61,20 @@ func TestTheEdgeEndsWhileThePoolStillServes(t *testing.T) {
 	require.NoError(t, inTheEnd)
 	require.ErrorIs(t, pool.Ping(t.Context()), poolactor.ErrClosed)
 	require.Zero(t, server.PID(), "the server stops last")
+}
+
+// As the daemon is configured by default, a part that always fails ends it: it must not look healthy for ever.
+func TestAPartThatAlwaysFailsEndsTheTree(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		began := time.Now()
+		broken := child("broken", func(context.Context) error { return errors.New("bang") })
+		broken.Restart = restart(config.Default().Supervision)
+		tree, err := supervisor.New(supervisor.Config{}, supervisor.Group{Name: "edge", Children: []supervisor.Child{broken}})
+		require.NoError(t, err)
+		var gaveUp *supervisor.GaveUpError
+		require.ErrorAs(t, tree.Serve(t.Context()), &gaveUp)
+		require.Less(t, time.Since(began), 2*time.Minute)
+	})
 }
 
 func TestATreeThatGaveUpEndsTheDaemonWithItsCause(t *testing.T) {
