@@ -59,23 +59,24 @@ func (c CheckPolicy) due(verified bool, unproved int64) proof {
 // vet decides about a connection that the caller has claimed. Unless it accepts, the claim is ended. A caller that was
 // let down once does not wait for another check: an unverified connection is checked without it.
 func (p *Pool) vet(ctx context.Context, t *token, gen uint64, now int64, letDown bool) verdict {
-	s := t.slot
-	g := p.gate.Load()
-	if !g.open() {
-		to := free
-		if g.closed() {
-			to = broken
+	s, policy := t.slot, p.cfg.Health.OnAcquire
+	for {
+		g := p.gate.Load()
+		if !g.open() {
+			to := free
+			if g.closed() {
+				to = broken
+			}
+			p.handBack(t, gen, to, 0)
+			return putBack
 		}
-		p.handBack(t, gen, to, 0)
-		return putBack
-	}
-	verified := s.ok.Load() == uint64(g.epoch())
-	switch p.cfg.Health.OnAcquire.due(verified, now-s.proved.Load()) {
-	case proofNone:
-		return accepted
-	case proofLook:
-		return p.peek(t, gen, now)
-	default:
+		verified := s.ok.Load() == uint64(g.epoch())
+		switch policy.due(verified, now-s.proved.Load()) {
+		case proofNone:
+			return accepted
+		case proofLook:
+			return p.peek(t, gen, now)
+		}
 		if letDown && !verified {
 			p.examine(s, g)
 			return putBack
@@ -84,11 +85,8 @@ func (p *Pool) vet(ctx context.Context, t *token, gen uint64, now int64, letDown
 			return v
 		}
 		failpoint.Hit("caller.answered")
-		// On a busy machine the caller may run long after its check was answered.
-		if now = p.now(); now-s.proved.Load() < trustedFor {
-			return accepted
-		}
-		return p.peek(t, gen, now)
+		// The gate may have been shut meanwhile, and on a busy machine the caller may run long after its check was answered.
+		policy, now = CheckIdle, p.now()
 	}
 }
 

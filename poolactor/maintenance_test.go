@@ -66,6 +66,27 @@ func TestSuspendUnderSaturation(t *testing.T) {
 	})
 }
 
+// A caller whose connection is being checked when the pool is suspended waits like all others.
+func TestASuspendDuringACheck(t *testing.T) {
+	always := func(c *Config) { c.MaxSize, c.Health.OnAcquire = 1, CheckAlways }
+	inMemory(t, always, func(t *testing.T, p *Pool, server *fakepg.Server) {
+		require.NoError(t, p.WaitReady(t.Context()))
+		server.Delay(300 * time.Millisecond)
+		pinged := make(chan error, 1)
+		go func() { pinged <- p.Ping(t.Context()) }()
+		pass(50 * time.Millisecond)
+		require.Equal(t, 1, p.Stat().Checking)
+		require.NoError(t, p.Suspend(t.Context()))
+		for range 100 {
+			pass(10 * time.Millisecond)
+			require.Zero(t, p.Stat().Leased)
+		}
+		require.Empty(t, pinged)
+		require.NoError(t, p.Resume())
+		require.NoError(t, <-pinged)
+	})
+}
+
 func TestResizeWhileTheActorIsDown(t *testing.T) {
 	inMemory(t, slowly, func(t *testing.T, p *Pool, server *fakepg.Server) {
 		holdAll(t, p, 3)
