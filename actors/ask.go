@@ -24,6 +24,7 @@ func Ask[M, R any](ctx context.Context, r Ref[M], request func(Reply[R]) M) (R, 
 	}
 	slots := poolOf[R](&r.box.slots)
 	s := slots.get()
+	s.done.Store(ctx.Done())
 	e := seal(s.reply(), request)
 	err := r.box.put(ctx, &e)
 	if err == nil {

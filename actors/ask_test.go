@@ -159,6 +159,50 @@ func TestActorAsksAnother(t *testing.T) {
 	require.Equal(t, 9, got)
 }
 
+// TestDone: whoever holds a reply learns that its asker gave up, also after Detach, and never of another asker.
+func TestDone(t *testing.T) {
+	kept := make(chan actors.Reply[int], 1)
+	a := handling(actors.Options{}, func(_ context.Context, q question) error {
+		if q.n == 0 {
+			require.Nil(t, q.reply.Done(), "this asker's context cannot end")
+			q.reply.Send(0)
+			require.True(t, isOver(q.reply))
+			return nil
+		}
+		reply := q.reply.Detach()
+		require.True(t, isOver(q.reply), "detached")
+		require.False(t, isOver(reply))
+		kept <- reply
+		return nil
+	})
+	perform(t, a)
+	require.True(t, isOver(actors.Reply[int]{}))
+	for range 100 {
+		_, err := ask(context.Background(), a.Ref(), 0)
+		require.NoError(t, err)
+		ctx, cancel := context.WithCancel(t.Context())
+		gaveUp := make(chan error, 1)
+		go func() {
+			_, err := ask(ctx, a.Ref(), 1)
+			gaveUp <- err
+		}()
+		reply := <-kept
+		cancel()
+		<-reply.Done()
+		require.ErrorIs(t, <-gaveUp, context.Canceled)
+		require.True(t, isOver(reply), "whoever uses the slot now")
+	}
+}
+
+func isOver(r actors.Reply[int]) bool {
+	select {
+	case <-r.Done():
+		return true
+	default:
+		return false
+	}
+}
+
 // TestNothingIsLost: askers give up at any instant, while an actor hands out a few things of which each belongs to one
 // holder at a time. When Send says false the thing is still the actor's: so in the end none is missing, and none was
 // ever in two hands.

@@ -21,7 +21,8 @@ func Post[M, R, A any](ctx context.Context, to Ref[M], request func(Reply[R]) M,
 	if ctx.Err() != nil {
 		return to.box.gaveUp(ctx)
 	}
-	s := new(slot[R])  // not from a pool: nobody waits who could give it back
+	s := new(slot[R]) // not from a pool: nobody waits who could give it back
+	s.done.Store(ctx.Done())
 	reply := s.reply() // before ctx can end the request
 	answer := func() bool {
 		return self.box.answer(func() A { return wrap(s.value, s.err) })

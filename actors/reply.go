@@ -47,6 +47,26 @@ func (r Reply[R]) Detach() Reply[R] {
 	return Reply[R]{slot: r.slot, generation: r.generation + nextGeneration}
 }
 
+// Done is closed when the asker's context ends, so that whoever works on the answer can stop: nobody will take it. It is
+// nil, and so never closed, if that context cannot end; it is closed once this Reply is dead.
+func (r Reply[R]) Done() <-chan struct{} {
+	if r.slot == nil {
+		return over
+	}
+	done, _ := r.slot.done.Load().(<-chan struct{})
+	if r.slot.word.Load() != r.generation {
+		return over // and what was loaded may be of the slot's next use
+	}
+	return done
+}
+
+// over is closed.
+var over = func() <-chan struct{} {
+	c := make(chan struct{})
+	close(c)
+	return c
+}()
+
 // pending names the ticket of a request and its generation; the zero pending belongs to a message that was told.
 type pending struct {
 	ticket     *ticket
@@ -87,6 +107,8 @@ type ticket struct {
 	// claimed, and so is giving up; detaching, and the slot's next use, move on to the next generation. So a Reply of
 	// an earlier use, or one that was detached, cannot claim anything.
 	word atomic.Uint64
+	// done holds the Done channel of the asker's context. It is stored before the Reply is out.
+	done atomic.Value
 	// err is the answer if it is an error; same rules as slot.value.
 	err error
 	// wake tells the asker that its answer is there. It has room for one: a claim never blocks.

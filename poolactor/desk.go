@@ -16,7 +16,7 @@ type ToPool struct {
 }
 
 // Ref is the pool as an actor: the same queue and the same errors as Acquire. Whoever asks gets a lease of its own; an
-// asker that gives up meanwhile loses no connection. Once the pool has ended its mailbox answers actors.ErrStopped.
+// asker that gives up meanwhile leaves the queue and loses no connection. Once the pool has ended its mailbox answers actors.ErrStopped.
 func (p *Pool) Ref() actors.Ref[ToPool] { return p.desk.Ref() }
 
 // desk is the actor behind Ref. It detaches every reply, and a worker of the pool does what Acquire does, so neither a
@@ -49,13 +49,14 @@ func (d desk) Handle(_ context.Context, m ToPool) error {
 	return nil
 }
 
-// serve answers one request.
+// serve answers one request. A waiter learns of the pool's end by its cohort, as every caller does.
 func (d desk) serve(m messages.Acquire, reply actors.Reply[*Lease]) {
-	ctx, cancel := d.p.life, context.CancelFunc(func() {})
+	var ctx context.Context = asker{Context: context.Background(), done: reply.Done()}
 	if !m.Deadline.IsZero() {
+		var cancel context.CancelFunc
 		ctx, cancel = context.WithDeadline(ctx, m.Deadline)
+		defer cancel()
 	}
-	defer cancel()
 	if m.Label != "" {
 		ctx = WithLabel(ctx, m.Label)
 	}
@@ -66,5 +67,22 @@ func (d desk) serve(m messages.Acquire, reply actors.Reply[*Lease]) {
 	}
 	if !reply.Send(l) {
 		l.Release()
+	}
+}
+
+// asker is the context of a request: it ends when the asker gives up.
+type asker struct {
+	context.Context
+	done <-chan struct{}
+}
+
+func (a asker) Done() <-chan struct{} { return a.done }
+
+func (a asker) Err() error {
+	select {
+	case <-a.done:
+		return context.Canceled
+	default:
+		return nil
 	}
 }

@@ -147,6 +147,31 @@ func TestOtherActorsLeaseByMessage(t *testing.T) {
 	})
 }
 
+// An asker that gave up is no waiter any more.
+func TestAskersThatGaveUpLeaveTheQueue(t *testing.T) {
+	inMemory(t, func(c *Config) { c.MaxSize = 1 }, func(t *testing.T, p *Pool, _ *fakepg.Server) {
+		l, err := p.Acquire(t.Context())
+		require.NoError(t, err)
+		for name, m := range map[string]messages.Acquire{"no deadline": {}, "a deadline": {Deadline: time.Now().Add(time.Hour)}} {
+			var asking sync.WaitGroup
+			for range 100 {
+				asking.Go(func() {
+					_, err := actors.Ask(within(t, time.Second), p.Ref(), func(r actors.Reply[*Lease]) ToPool {
+						return ToPool{Acquire: m, Reply: r}
+					})
+					require.ErrorIs(t, err, context.DeadlineExceeded)
+				})
+			}
+			synctest.Wait()
+			require.Equal(t, 100, p.Stat().Waiting, name)
+			asking.Wait()
+			synctest.Wait()
+			require.Zero(t, p.Stat().Waiting, name)
+		}
+		l.Release()
+	})
+}
+
 func TestEventsTellWhatHappens(t *testing.T) {
 	inMemory(t, nil, func(t *testing.T, p *Pool, server *fakepg.Server) {
 		events := p.Events(t.Context())
