@@ -69,7 +69,7 @@ func (l *Lease) begin() (*slot, error) {
 // end gives the connection back to the lease and draws the conclusions from the statement's outcome. After a Release by
 // another goroutine there is nothing to give back, and nothing to learn about whoever has the slot now.
 func (l *Lease) end(ctx context.Context, s *slot, err error) error {
-	if !s.holds(l.gen) {
+	if w := s.word.Load(); !s.holds(l.gen) || w.state() != leased || w.gen() != l.gen {
 		return backend.Explain(ctx, err)
 	}
 	err = s.pool.assess(ctx, s, err)

@@ -231,7 +231,8 @@ func (p *Pool) learn(s *slot, err error) {
 		return
 	}
 	epoch := p.gate.Load().epoch()
-	if s.ok.Load() != uint64(epoch) || s.word.Load().has(flagRetire|flagRevoked) && errors.Is(err, net.ErrClosed) {
+	w := s.word.Load()
+	if s.ok.Load() != uint64(epoch) || w.has(flagRevoked|flagSevere) || w.has(flagRetire) && errors.Is(err, net.ErrClosed) {
 		return
 	}
 	now := time.Now()

@@ -33,6 +33,7 @@ type life struct {
 	stack []*token // resting connections, the hottest last
 	roles []role   // by slot
 	count [5]int   // how many slots have each role
+	stale bool     // what lies in ready may lead nowhere
 	timer *time.Timer
 }
 
@@ -73,6 +74,7 @@ func (a *poolActor) Serve(ctx context.Context) error {
 func (l *life) take(h hint) {
 	s := h.slot
 	w := s.word.Load()
+	l.stale = l.stale || h.token == nil
 	switch adopt(w) {
 	case takeUp:
 		l.rest(s, w, h.token)
@@ -221,6 +223,23 @@ func (l *life) drainReady(f func(*token)) {
 		case t := <-l.p.ready:
 			if f != nil {
 				f(t)
+			}
+		default:
+			return
+		}
+	}
+}
+
+// sift takes stale hints out of ready: a check takes a connection that lies there as well, and it comes back under a new
+// token. The next caller would find nothing, and have to wait for the actor.
+func (l *life) sift() {
+	l.stale = false
+	for range len(l.p.ready) {
+		select {
+		case t := <-l.p.ready:
+			failpoint.Hit("actor.sifting")
+			if w := t.slot.word.Load(); w.state() == free && w.tid() == t.tid && !l.p.offer(t) {
+				l.take(hint{slot: t.slot, token: t})
 			}
 		default:
 			return

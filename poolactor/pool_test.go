@@ -254,6 +254,60 @@ func TestABusyLeaseServesNobodyElse(t *testing.T) {
 	})
 }
 
+// A lease that is released while statements run on it is cut off by the pool itself, which says nothing about the server.
+func TestAReleaseOfABusyLeaseCastsNoDoubt(t *testing.T) {
+	inMemory(t, nil, func(t *testing.T, p *Pool, server *fakepg.Server) {
+		var held []*Lease
+		for range 3 {
+			l, err := p.Acquire(t.Context())
+			require.NoError(t, err)
+			held = append(held, l)
+		}
+		events := p.Events(t.Context())
+		failed := make(chan error, 2)
+		for _, l := range held[:2] {
+			go func() {
+				_, err := l.Exec(t.Context(), "select pg_sleep(60)")
+				failed <- err
+			}()
+		}
+		pass(time.Second)
+		for _, l := range held {
+			l.Release()
+		}
+		for range 2 {
+			require.Error(t, <-failed)
+		}
+		pass(time.Second)
+		require.Equal(t, 1, server.Connections())
+		require.NoError(t, p.Close())
+		for e := range events {
+			require.NotEqual(t, EventDistrusted, e.Kind, e.Err)
+			require.NotEqual(t, EventCheckFailed, e.Kind, e.Err)
+		}
+	})
+}
+
+// The next caller finds a connection on offer, also after the health actor has checked it there.
+func TestACheckLeavesTheNextCallerItsOffer(t *testing.T) {
+	for name, change := range map[string]func(*Config){
+		"one": func(c *Config) { c.MinSize = 1 }, "some": func(c *Config) { c.MinSize = 3 },
+	} {
+		t.Run(name, func(t *testing.T) {
+			inMemory(t, change, func(t *testing.T, p *Pool, _ *fakepg.Server) {
+				require.NoError(t, p.WaitReady(t.Context()))
+				pass(10 * time.Second)
+				waited := p.Stat().Waited
+				for range 40 {
+					require.NoError(t, p.Ping(t.Context()))
+					pass(730 * time.Millisecond)
+				}
+				require.Equal(t, waited, p.Stat().Waited, "nobody had to wait for the actor")
+			})
+		})
+	}
+}
+
 func TestShutdownNamesWhatIsOutAndRevokesIt(t *testing.T) {
 	inMemory(t, nil, func(t *testing.T, p *Pool, server *fakepg.Server) {
 		l, err := p.Acquire(WithLabel(t.Context(), "stubborn"))

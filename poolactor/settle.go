@@ -34,6 +34,9 @@ func (l *life) settle() {
 		l.arm(time.Now(), messages.Outage{})
 		return
 	}
+	if l.stale {
+		l.sift()
+	}
 	now, outage := time.Now(), *p.outage.Load()
 	p.failWaiters(now, outage, l.count[inUse])
 	l.publishSupply(l.view(now, outage, 0))
