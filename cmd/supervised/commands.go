@@ -70,13 +70,16 @@ It exits with 0 after an ordered stop, with 2 if the configuration is wrong, and
 		RunE: func(c *cobra.Command, _ []string) error {
 			signals := make(chan os.Signal, 4)
 			signal.Notify(signals, syscall.SIGTERM, syscall.SIGINT, syscall.SIGHUP)
+			if o.Embedded {
+				forgetOtherServers()
+			}
 			o.Asked, o.Signals = c.Flags().Changed(configFlag), signals
 			return daemon.Run(o)
 		},
 	}
 	addConfigFlag(c, &o.ConfigFile)
 	c.Flags().BoolVar(&o.Embedded, "embedded", false,
-		"run a private, throwaway PostgreSQL from the installed binaries, and use that as the database")
+		"run a private, throwaway PostgreSQL from the installed binaries, and use that as the database, whatever the PG* variables say")
 	return c
 }
 
@@ -122,6 +125,7 @@ It exits with 0 if both hold, else with 1. --break takes the pool's patience awa
 			}
 			ctx, stop := signal.NotifyContext(c.Context(), syscall.SIGTERM, syscall.SIGINT)
 			defer stop()
+			forgetOtherServers()
 			context.AfterFunc(ctx, stop) // a second signal ends the process
 			return demo.Run(ctx, o)
 		},

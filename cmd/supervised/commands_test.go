@@ -108,7 +108,7 @@ func TestCheckFindsNobody(t *testing.T) {
 func TestDemoKeepsThePromise(t *testing.T) {
 	t.Parallel()
 	pgtest.Require(t)
-	p, code := run(t, nil, "demo", "--for", "6s", "--every", "2s")
+	p, code := run(t, elsewhere, "demo", "--for", "6s", "--every", "2s")
 	require.Zero(t, code)
 	for _, part := range []string{"kills        3", "0 of them missing, 0 there twice, 0 there that must not be", "allowed by the rule, 0 not", "kept its promise"} {
 		require.Contains(t, p.output(), part)

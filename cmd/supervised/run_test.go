@@ -43,10 +43,15 @@ func postmaster(p *process) int {
 	return pid
 }
 
+// elsewhere are variables that speak of another server than the throwaway one.
+var elsewhere = []string{
+	"PGSERVICE=nosuch", "PGTARGETSESSIONATTRS=standby", "PGOPTIONS=-c default_transaction_read_only=on", "PGHOST=nosuch.invalid",
+}
+
 func TestEmbeddedServerIsKilledAndComesBack(t *testing.T) {
 	t.Parallel()
 	pgtest.Require(t)
-	p := start(t, nil, "run", "--embedded")
+	p := start(t, elsewhere, "run", "--embedded")
 	url := p.url()
 	awaitCode(t, url, http.StatusOK)
 	first := postmaster(p)
