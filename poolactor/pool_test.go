@@ -296,11 +296,11 @@ func TestACheckLeavesTheNextCallerItsOffer(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			inMemory(t, change, func(t *testing.T, p *Pool, _ *fakepg.Server) {
 				require.NoError(t, p.WaitReady(t.Context()))
-				pass(10 * time.Second)
+				pass(10*time.Second + 150*time.Millisecond) // between two rounds of checks, as all that follow
 				waited := p.Stat().Waited
 				for range 40 {
 					require.NoError(t, p.Ping(t.Context()))
-					pass(730 * time.Millisecond)
+					pass(750 * time.Millisecond)
 				}
 				require.Equal(t, waited, p.Stat().Waited, "nobody had to wait for the actor")
 			})

@@ -73,7 +73,10 @@ func (s *Server) begin(ctx context.Context) error {
 		select {
 		case <-p.ready:
 			s.pinned, s.proven = true, true
-			s.logger.Info().Int("pid", p.pid).Int("port", s.Port()).Msg("postgres accepts connections")
+			if !p.told {
+				p.told = true
+				s.logger.Info().Int("pid", p.pid).Int("port", s.Port()).Msg("postgres accepts connections")
+			}
 			return nil
 		case <-p.exited:
 		case <-ctx.Done():

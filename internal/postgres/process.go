@@ -25,6 +25,7 @@ type process struct {
 	exited  chan struct{} // closed when the postmaster was reaped
 	err     error         // how it ended; read after exited
 	drained chan struct{} // closed when the last of its processes, the backends included, has closed the log
+	told    bool          // the log knows that it accepts connections; the server's turn guards it
 
 	mu   sync.Mutex
 	tail []Line
