@@ -20,6 +20,7 @@ func deaths() []Row {
 	return []Row{
 		{ID: "2-one", Fault: "kill -9 of one backend", Run: killOne},
 		{ID: "3-all", Fault: "pg_terminate_backend of all, 20 times", Run: terminateAll},
+		{ID: "3-rest", Fault: "pg_terminate_backend of all while they rest, 10 times", Short: true, Bounds: []Bound{NothingFails}, Run: terminateResting},
 		{ID: "3-random", Fault: "pg_terminate_backend of a random one, 50 times a second for 10 s", Run: terminateRandom},
 	}
 }
@@ -73,6 +74,26 @@ func terminateAll(ctx context.Context, l *Lab, k Kind) (Result, error) {
 			}
 			x.DieOf(ctx, f, doomed)
 			x.Accepted(ctx, f, f.DeadBy, 0)
+		}
+		return nil
+	})
+}
+
+// terminateResting ends backends that nobody has a lease on, so that nobody has an excuse.
+func terminateResting(ctx context.Context, l *Lab, k Kind) (Result, error) {
+	return bereaved(ctx, l, k, Setup{}, func(x *Experiment, _ *postgres.Server, admin *pgx.Conn) error {
+		for range 10 {
+			x.Busy(ctx)
+			x.load.pause()
+			f := x.StrikeNow()
+			doomed, err := pids(admin.Query(ctx, terminated))
+			if err != nil {
+				return err
+			}
+			x.DieOf(ctx, f, doomed)
+			Pass(ctx, 50*time.Millisecond) // far beyond the grace, on a busy machine, too
+			x.load.resume()
+			x.First(ctx, f, f.DeadBy, 0)
 		}
 		return nil
 	})
