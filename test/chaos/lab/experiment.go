@@ -210,6 +210,15 @@ func (x *Experiment) Fail(format string, args ...any) {
 	x.result.Broken = append(x.result.Broken, fmt.Sprintf(format, args...))
 }
 
+// Against notes what speaks against a pool: ours has not kept a bound then; of a peer, readers are told.
+func (x *Experiment) Against(format string, args ...any) {
+	if x.Pool() != nil {
+		x.Fail(format, args...)
+	} else {
+		x.Note(format, args...)
+	}
+}
+
 // Took notes how long something took, and the same for a control: how long it would have taken without a pool.
 func (x *Experiment) Took(what string, took, control time.Duration) {
 	x.result.Took = append(x.result.Took, timing{What: what, Took: took, Control: control})

@@ -14,5 +14,6 @@ func Rows() []Row {
 		refusals(),
 		crashes(),
 		crowds(),
+		manners(),
 	)
 }

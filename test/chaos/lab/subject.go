@@ -138,19 +138,20 @@ func openStdlib(dsn string, t Tuning, m *meter) (subject, error) {
 	return standard{db}, nil
 }
 
-func (s standard) Do(ctx context.Context, f func(context.Context, Session, *pgconn.PgConn) error) error {
+func (s standard) Do(ctx context.Context, f func(context.Context, Session, *pgconn.PgConn) error) (err error) {
 	c, err := s.Conn(ctx)
 	if err != nil {
 		return err
 	}
-	err = c.Raw(func(driver any) error {
+	defer func() { // also when f ends its goroutine
+		if back := c.Close(); back != nil && !errors.Is(back, sql.ErrConnDone) && err == nil {
+			err = back
+		}
+	}()
+	return c.Raw(func(driver any) error {
 		conn := driver.(*stdlib.Conn).Conn()
 		return f(ctx, conn, conn.PgConn())
 	})
-	if back := c.Close(); back != nil && !errors.Is(back, sql.ErrConnDone) && err == nil {
-		err = back
-	}
-	return err
 }
 
 // connect sets how a peer reaches the server.

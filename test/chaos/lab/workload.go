@@ -106,7 +106,9 @@ func (w *workload) run(ctx context.Context, f func(context.Context, Session) err
 	defer cancel()
 	c.Err = w.pool.Do(ctx, func(ctx context.Context, s Session, raw *pgconn.PgConn) error {
 		c.Granted = time.Now()
-		c.Backend = Backend{PID: raw.PID(), Socket: raw.Conn().LocalAddr().String()}
+		if raw != nil {
+			c.Backend = Backend{PID: raw.PID(), Socket: raw.Conn().LocalAddr().String()}
+		}
 		w.holding.Add(1)
 		defer w.holding.Add(-1)
 		return f(ctx, s)
@@ -150,16 +152,21 @@ func (w *workload) call() error {
 			return s.QueryRow(ctx, "select $1::int", 1).Scan(&n)
 		}
 	})
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	switch {
-	case kind != inserting:
-	case err == nil:
-		w.acked = append(w.acked, key)
-	default:
-		w.unknown = append(w.unknown, key)
+	if kind == inserting {
+		w.inserted(key, err)
 	}
 	return err
+}
+
+// inserted notes what a caller was told of the insert of a key.
+func (w *workload) inserted(key int64, err error) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if err == nil {
+		w.acked = append(w.acked, key)
+	} else {
+		w.unknown = append(w.unknown, key)
+	}
 }
 
 // longResult has a hundred thousand bytes and a bit: enough to be cut in its middle.
