@@ -121,12 +121,7 @@ func (l *Lab) row(ctx context.Context, row Row) (Outcome, error) {
 		}
 		o.Ours = append(o.Ours, r)
 	}
-	o.Wrong = Everywhere(o.Ours)
-	for _, bound := range row.Bounds {
-		if wrong := bound(o.Ours); wrong != "" {
-			o.Wrong = append(o.Wrong, wrong)
-		}
-	}
+	o.Wrong = row.wrong(o.Ours)
 	l.tell("%s: %s\n", row.ID, verdict(o.Wrong))
 	if row.Alone || l.Alone || l.Short {
 		return o, nil

@@ -60,6 +60,17 @@ func Everywhere(rounds []Result) (wrong []string) {
 	return wrong
 }
 
+// wrong is what our pool did not show in all rounds of a row.
+func (row Row) wrong(rounds []Result) []string {
+	all := Everywhere(rounds)
+	for _, bound := range row.Bounds {
+		if wrong := bound(rounds); wrong != "" {
+			all = append(all, wrong)
+		}
+	}
+	return all
+}
+
 // FirstWithin bounds the median time from accepting to the first success; what the control took is granted on top.
 func FirstWithin(bound time.Duration) Bound {
 	return func(rounds []Result) string {

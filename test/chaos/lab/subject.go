@@ -37,7 +37,8 @@ type Session interface {
 
 // subject is a pool under test.
 type subject interface {
-	// Do leases a connection for the time of f. The raw connection is for looking at only.
+	// Do leases a connection for the time of f. The raw connection is for looking at only, and nil
+	// where a look would change something.
 	Do(ctx context.Context, f func(ctx context.Context, s Session, raw *pgconn.PgConn) error) error
 	// Close takes the time it takes.
 	Close() error
@@ -54,19 +55,22 @@ type Tuning struct {
 // open makes a pool of a kind whose sockets go through the meter.
 func open(ctx context.Context, kind Kind, dsn string, t Tuning, m *meter) (subject, error) {
 	switch kind {
-	case Ours:
-		return openOurs(ctx, dsn, t, m)
 	case Pgxpool:
 		return openPgxpool(ctx, dsn, t, m)
-	default:
+	case Stdlib:
 		return openStdlib(dsn, t, m)
+	default:
+		return openOurs(ctx, kind, dsn, t, m)
 	}
 }
 
-// ours is the pool of this project.
-type ours struct{ *poolactor.Pool }
+// ours is the pool of this project, whole or without one of its safeguards.
+type ours struct {
+	*poolactor.Pool
+	lacks *safeguard // nil: nothing
+}
 
-func openOurs(ctx context.Context, dsn string, t Tuning, m *meter) (subject, error) {
+func openOurs(ctx context.Context, kind Kind, dsn string, t Tuning, m *meter) (subject, error) {
 	cfg, err := poolactor.ParseConfig(dsn)
 	if err != nil {
 		return nil, err
@@ -82,20 +86,30 @@ func openOurs(ctx context.Context, dsn string, t Tuning, m *meter) (subject, err
 	if t.Ours != nil {
 		t.Ours(&cfg)
 	}
+	lacks := safeguardOf(kind)
+	if lacks != nil && lacks.off != nil {
+		lacks.off(&cfg)
+	}
 	p, err := poolactor.Open(ctx, cfg)
 	if err != nil {
 		return nil, err
 	}
-	return ours{p}, nil
+	return ours{p, lacks}, nil
 }
 
 func (o ours) Do(ctx context.Context, f func(context.Context, Session, *pgconn.PgConn) error) error {
 	return o.With(ctx, func(ctx context.Context, l *poolactor.Lease) error {
-		var raw *pgconn.PgConn
-		if err := l.Raw(func(c *pgx.Conn) error { raw = c.PgConn(); return nil }); err != nil {
+		if o.lacks != nil && o.lacks.unseen {
+			return f(ctx, l, nil)
+		}
+		var raw *pgx.Conn
+		if err := l.Raw(func(c *pgx.Conn) error { raw = c; return nil }); err != nil {
 			return err
 		}
-		return f(ctx, l, raw)
+		if o.lacks != nil && o.lacks.unfenced {
+			return f(ctx, raw, raw.PgConn())
+		}
+		return f(ctx, l, raw.PgConn())
 	})
 }
 

@@ -2,12 +2,15 @@
 // prints what each of them showed as one Markdown table.
 //
 //	go run ./run [-only REGEXP] [-repeat N] [-short] [-alone] [-o CHAOS.md]
+//	go run ./run -honest
 //
-// The exit code is 1 if this project's pool was outside one of its bounds.
+// The exit code is 1 if this project's pool was outside one of its bounds; with -honest, if the laboratory did not notice
+// that one of its safeguards was off.
 package main
 
 import (
 	"context"
+	"errors"
 	"flag"
 	"fmt"
 	"os"
@@ -23,11 +26,17 @@ func main() {
 	repeat := flag.Int("repeat", 0, "run rows with a bound in time `N` times; 0 is five times")
 	short := flag.Bool("short", false, "this project's pool only, and no row that takes long")
 	alone := flag.Bool("alone", false, "this project's pool only")
+	honest := flag.Bool("honest", false, "switch each safeguard of this project's pool off in turn, and see that its row notices; no table")
 	output := flag.String("o", "", "write the table, with what was measured as JSON, to this `file`")
 	flag.Parse()
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	l := &lab.Lab{Repeat: *repeat, Short: *short, Alone: *alone, Progress: os.Stderr}
-	err := run(ctx, l, *only, *output)
+	var err error
+	if *honest {
+		err = errors.Join(l.Honest(ctx), l.Close())
+	} else {
+		err = run(ctx, l, *only, *output)
+	}
 	stop()
 	if err != nil {
 		fmt.Fprintln(os.Stderr, "chaos:", err)
