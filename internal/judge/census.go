@@ -118,7 +118,7 @@ func (c *Census) look() {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	for _, b := range c.all {
-		if b.Died.IsZero() && !isAlive(b.PID) {
+		if b.Died.IsZero() && !IsAlive(b.PID) {
 			b.Died = time.Now()
 		}
 	}

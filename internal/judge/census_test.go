@@ -74,7 +74,7 @@ func TestTheDeathsOfAServerAreSeen(t *testing.T) {
 	closed, early := connect(t, server.DSN(), &c)
 	_, killed := connect(t, server.DSN(), &c)
 	require.NoError(t, closed.Close(t.Context()))
-	require.Eventually(t, func() bool { return !isAlive(early.PID) }, time.Minute, time.Millisecond)
+	require.Eventually(t, func() bool { return !IsAlive(early.PID) }, time.Minute, time.Millisecond)
 
 	f := c.Fault()
 	died := early.Died
@@ -129,9 +129,9 @@ func TestBackendsThatCannotBeSeenAreBuried(t *testing.T) {
 }
 
 func TestProcesses(t *testing.T) {
-	require.True(t, isAlive(uint32(os.Getpid())))
+	require.True(t, IsAlive(uint32(os.Getpid())))
 	pid := deadProcess(t)
-	require.False(t, isAlive(pid), strconv.Itoa(int(pid)))
+	require.False(t, IsAlive(pid), strconv.Itoa(int(pid)))
 }
 
 // The backends of a killed postmaster wait for whoever adopted them.
@@ -140,7 +140,7 @@ func TestAProcessThatNobodyHasWaitedForIsDead(t *testing.T) {
 		t.Skip("only /proc tells")
 	}
 	ended := shortProcess(t)
-	require.Eventually(t, func() bool { return !isAlive(uint32(ended.Pid)) }, time.Minute, time.Millisecond)
+	require.Eventually(t, func() bool { return !IsAlive(uint32(ended.Pid)) }, time.Minute, time.Millisecond)
 	_, err := ended.Wait()
 	require.NoError(t, err)
 }

@@ -4,8 +4,8 @@
 // The rule: a call may fail from a fault only if it held a lease on a backend when that died, or got one within 2 ms
 // after; each backend that was alive at the fault fails at most one call; every other call fails none.
 //
-// A [Census] knows the backends and sees them die. Whoever makes a call says which of them it had, so any pool on pgx
-// can be judged.
+// A [Census] knows the backends and sees them die. Where nobody can, whoever causes a fault says when they were dead. Whoever
+// makes a call says which of them it had, so any pool on pgx can be judged.
 package judge
 
 import (
@@ -18,12 +18,13 @@ import (
 // looked at, and 1 ms of the judge's clock.
 const Grace = 2 * time.Millisecond
 
-// Backend is a server process, by its own account: process id and start time together name it for good. Its clock is the
-// judge's: both are on one machine, be it in a container.
+// Backend is a server process. In a [Census] it is one by its own account: process id and start time together name it for
+// good. Its clock is the judge's: both are on one machine, be it in a container. Else it is one by the socket that led to it.
 type Backend struct {
 	PID        uint32
-	Started    time.Time
-	Postmaster time.Time // when its postmaster started
+	Started    time.Time // zero: not known
+	Postmaster time.Time // when its postmaster started; zero: not known
+	Socket     string    // the client's end, "127.0.0.1:40312"; empty: not known
 	// Died is when it was first seen to be gone; zero: it was not. It may be read when nobody watches any more.
 	Died time.Time
 }
@@ -36,12 +37,16 @@ func (b *Backend) there(at time.Time) bool {
 // Fault is a moment at which all backends that were alive were doomed.
 type Fault struct {
 	At time.Time // just before
+	// DeadBy is when the last of them was dead, as far as their own deaths are not known; zero: that is not known either, and
+	// a call on one of them may fail whenever it came.
+	DeadBy time.Time
 	// Lag is the longest that the machine kept the judge from the clock while backends died: so inexact the times are.
 	Lag time.Duration
 }
 
 // Call is what a caller saw of its call.
 type Call struct {
+	Began   time.Time
 	Backend *Backend  // which it had a lease on; nil: none
 	Granted time.Time // when it got that lease
 	Ended   time.Time
@@ -53,7 +58,7 @@ func (c Call) String() string {
 	if c.Backend == nil {
 		return c.Err.Error()
 	}
-	since := "which lives"
+	since := "whose death nobody saw"
 	if died := c.Backend.Died; !died.IsZero() {
 		since = fmt.Sprintf("granted %v after it was seen dead", c.Granted.Sub(died).Round(100*time.Microsecond))
 		if c.Granted.Before(died) {
@@ -95,7 +100,7 @@ func (v *Verdict) forbid(what, detail string) {
 	v.Breaches[i].Times++
 }
 
-// Rule holds the calls that failed against the rule. Calls come in any order, faults in that of time.
+// Rule holds the calls that failed against the rule. Calls and faults come in any order.
 func Rule(calls []Call, faults []*Fault) Verdict {
 	var v Verdict
 	failures := slices.DeleteFunc(slices.Clone(calls), func(c Call) bool { return c.Err == nil })
@@ -116,22 +121,36 @@ func Rule(calls []Call, faults []*Fault) Verdict {
 	return v
 }
 
+// Why a failure is not permitted that no fault explains, from what says least to what says most.
+const (
+	notHit   = "a call failed on a backend that no fault had hit"
+	notThere = "a call failed on a backend that was not there at the kill"
+	tooLate  = "a call got a backend that was dead for longer than the grace"
+)
+
 // objection is why no fault explains the failure; empty if one does.
 func (c Call) objection(faults []*Fault) string {
 	b := c.Backend
 	if b == nil {
 		return "a call failed that held no lease"
 	}
-	hit := func(f *Fault) bool { return f.At.After(b.Postmaster) && !f.At.After(c.Ended) }
-	if !slices.ContainsFunc(faults, hit) {
-		return "a call failed on a server that nobody had killed"
+	why := notHit
+	for _, f := range faults {
+		died := b.Died
+		if died.IsZero() {
+			died = f.DeadBy
+		}
+		switch {
+		case !f.At.After(b.Postmaster) || f.At.After(c.Ended): // it cannot be that fault
+		case !b.there(f.At):
+			if why == notHit {
+				why = notThere
+			}
+		case !died.IsZero() && c.Granted.Sub(died) > Grace+f.Lag:
+			why = tooLate
+		default:
+			return ""
+		}
 	}
-	i := slices.IndexFunc(faults, func(f *Fault) bool { return hit(f) && b.there(f.At) })
-	switch {
-	case i < 0:
-		return "a call failed on a backend that was not there at the kill"
-	case !b.Died.IsZero() && c.Granted.Sub(b.Died) > Grace+faults[i].Lag:
-		return "a call got a backend that was dead for longer than the grace"
-	}
-	return ""
+	return why
 }

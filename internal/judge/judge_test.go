@@ -29,12 +29,7 @@ func two() *Backend {
 }
 
 func TestTheRule(t *testing.T) {
-	const (
-		noLease  = "a call failed that held no lease"
-		noFault  = "a call failed on a server that nobody had killed"
-		notThere = "a call failed on a backend that was not there at the kill"
-		tooLate  = "a call got a backend that was dead for longer than the grace"
-	)
+	const noLease = "a call failed that held no lease"
 	for name, c := range map[string]struct {
 		call   Call
 		breach string
@@ -47,12 +42,12 @@ func TestTheRule(t *testing.T) {
 		"the grace is that of its own fault":    {Call{Backend: one(), Granted: at(10.06), Ended: at(20.02)}, tooLate},
 		"it held none":                          {Call{Ended: at(10.06)}, noLease},
 		"it failed at the very fault":           {Call{Backend: one(), Granted: at(9), Ended: at(10)}, ""},
-		"before the fault":                      {Call{Backend: one(), Granted: at(9), Ended: at(9.5)}, noFault},
-		"the second server lives":               {Call{Backend: two(), Granted: at(15), Ended: at(16)}, noFault},
+		"before the fault":                      {Call{Backend: one(), Granted: at(9), Ended: at(9.5)}, notHit},
+		"the second server lives":               {Call{Backend: two(), Granted: at(15), Ended: at(16)}, notHit},
 		"on the second server":                  {Call{Backend: two(), Granted: at(15), Ended: at(20.02)}, ""},
 		"within what the machine added":         {Call{Backend: two(), Granted: at(20.042), Ended: at(20.05)}, ""},
 		"after what the machine added":          {Call{Backend: two(), Granted: at(20.0421), Ended: at(20.05)}, tooLate},
-		"on a server that was never hit":        {Call{Backend: &Backend{Postmaster: at(21), Started: at(22)}, Granted: at(23), Ended: at(24)}, noFault},
+		"on a server that was never hit":        {Call{Backend: &Backend{Postmaster: at(21), Started: at(22)}, Granted: at(23), Ended: at(24)}, notHit},
 		"its backend is not known to have died": {Call{Backend: &Backend{Postmaster: at(0), Started: at(1)}, Granted: at(10.5), Ended: at(13)}, ""},
 		"its backend started after the fault":   {Call{Backend: &Backend{Postmaster: at(0), Started: at(10.001)}, Granted: at(10.5), Ended: at(13)}, notThere},
 		"its backend had died before the fault": {Call{Backend: &Backend{Postmaster: at(0), Started: at(1), Died: at(9)}, Granted: at(8), Ended: at(13)}, notThere},
@@ -68,6 +63,33 @@ func TestTheRule(t *testing.T) {
 			}
 			require.Zero(t, v.Permitted)
 			require.Equal(t, []Breach{{What: c.breach, Times: 1, First: c.call.String()}}, v.Breaches)
+		})
+	}
+}
+
+// Where nobody saw the backends die, whoever caused the fault says when they were dead.
+func TestTheRuleByMoments(t *testing.T) {
+	faults := []*Fault{{At: at(20), DeadBy: at(20.1)}, {At: at(10), DeadBy: at(10.1)}}
+	for name, c := range map[string]struct {
+		granted, ended float64
+		breach         string
+	}{
+		"it held a lease":           {9.9, 10.05, ""},
+		"it got one while some die": {10.09, 10.2, ""},
+		"it got one in the grace":   {10.102, 10.2, ""},
+		"it got one too late":       {10.1021, 10.2, tooLate},
+		"another fault came":        {10.2, 20.05, ""},
+		"it failed before":          {9, 9.9, notHit},
+	} {
+		t.Run(name, func(t *testing.T) {
+			b := &Backend{PID: 4711, Socket: "127.0.0.1:40312"}
+			call := Call{Backend: b, Granted: at(c.granted), Ended: at(c.ended), Err: errLost}
+			v := Rule([]Call{call}, faults)
+			if c.breach == "" {
+				require.Equal(t, Verdict{Permitted: 1}, v)
+				return
+			}
+			require.Equal(t, []Breach{{What: c.breach, Times: 1, First: call.String()}}, v.Breaches)
 		})
 	}
 }
@@ -111,7 +133,7 @@ func TestBreachesAreCountedByKind(t *testing.T) {
 
 func TestFailuresAreTold(t *testing.T) {
 	require.Equal(t, "connection lost", Call{Err: errLost}.String())
-	require.Equal(t, "backend 1, which lives: connection lost", Call{Backend: &Backend{PID: 1}, Err: errLost}.String())
+	require.Equal(t, "backend 1, whose death nobody saw: connection lost", Call{Backend: &Backend{PID: 1}, Err: errLost}.String())
 	require.Equal(t, "backend 4711, granted 150ms after it was seen dead: connection lost",
 		Call{Backend: one(), Granted: at(10.2), Err: errLost}.String())
 }

@@ -8,9 +8,9 @@ import (
 	"syscall"
 )
 
-// isAlive tells whether a process runs. One that has ended and waits for its parent's attention does not; where there
+// IsAlive tells whether a process runs. One that has ended and waits for its parent's attention does not; where there
 // is no /proc to tell, it counts as alive until then.
-func isAlive(pid uint32) bool {
+func IsAlive(pid uint32) bool {
 	if stat, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid)); err == nil {
 		// pid (name) state ...: the name may contain anything.
 		_, rest, _ := strings.Cut(string(stat[strings.LastIndexByte(string(stat), ')')+1:]), " ")

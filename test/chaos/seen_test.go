@@ -11,15 +11,15 @@ import (
 
 func TestWhoWasThereIsCounted(t *testing.T) {
 	at := func(ms int) time.Time { return time.Unix(0, 0).Add(time.Duration(ms) * time.Millisecond) }
-	run := func(began, granted, ended int) call {
-		c := call{began: at(began), Call: judge.Call{Ended: at(ended)}}
+	run := func(began, granted, ended int) judge.Call {
+		c := judge.Call{Began: at(began), Ended: at(ended)}
 		if granted > 0 {
 			c.Granted = at(granted)
 		}
 		return c
 	}
 	for name, c := range map[string]struct {
-		call         call
+		call         judge.Call
 		held, waited int
 	}{
 		"over before":      {run(900, 901, 999), 0, 0},
@@ -28,7 +28,7 @@ func TestWhoWasThereIsCounted(t *testing.T) {
 		"never got one":    {run(990, 0, 1500), 0, 1},
 		"began only after": {run(1001, 1400, 1500), 0, 0},
 	} {
-		held, waited := there([]call{c.call}, at(1000))
+		held, waited := there([]judge.Call{c.call}, at(1000))
 		require.Equal(t, [2]int{c.held, c.waited}, [2]int{held, waited}, name)
 	}
 }

@@ -38,15 +38,9 @@ type workload struct {
 	keys    atomic.Int64
 
 	mu      sync.Mutex
-	calls   []call
+	calls   []judge.Call
 	acked   []int64 // keys whose insert was acknowledged
 	unknown int     // inserts that ended in an error: there or not
-}
-
-// call is what a caller saw of its call.
-type call struct {
-	judge.Call
-	began time.Time
 }
 
 // begin opens a pool on the server and sets callers on it. The pool is closed with the test.
@@ -122,7 +116,7 @@ func (w *workload) strikeUnseen(t *testing.T, fault func() error) *judge.Fault {
 func (w *workload) call() {
 	ctx, cancel := context.WithTimeout(context.Background(), patience)
 	defer cancel()
-	c := call{began: time.Now()}
+	c := judge.Call{Began: time.Now()}
 	kind := rand.IntN(4)
 	key := w.keys.Add(1)
 	c.Err = w.pool.With(ctx, func(ctx context.Context, l *poolactor.Lease) error {
@@ -169,7 +163,7 @@ func insert(ctx context.Context, l *poolactor.Lease, key int64) error {
 }
 
 // firstSuccess waits for a call of some kind to succeed, and returns when the first one did.
-func (w *workload) firstSuccess(t *testing.T, kind func(call) bool) (first time.Time) {
+func (w *workload) firstSuccess(t *testing.T, kind func(judge.Call) bool) (first time.Time) {
 	t.Helper()
 	require.Eventually(t, func() bool {
 		w.mu.Lock()
@@ -185,13 +179,13 @@ func (w *workload) firstSuccess(t *testing.T, kind func(call) bool) (first time.
 }
 
 // onServerAfter are calls on a server that started after the fault.
-func onServerAfter(f *judge.Fault) func(call) bool {
-	return func(c call) bool { return c.Backend.Postmaster.After(f.At) }
+func onServerAfter(f *judge.Fault) func(judge.Call) bool {
+	return func(c judge.Call) bool { return c.Backend.Postmaster.After(f.At) }
 }
 
 // grantedAfter are calls that got their lease after a time.
-func grantedAfter(at time.Time) func(call) bool {
-	return func(c call) bool { return c.Granted.After(at) }
+func grantedAfter(at time.Time) func(judge.Call) bool {
+	return func(c judge.Call) bool { return c.Granted.After(at) }
 }
 
 // summary is what callers saw of a run.
@@ -205,19 +199,15 @@ type summary struct {
 func (w *workload) judged(t *testing.T) summary {
 	t.Helper()
 	w.end()
-	var (
-		calls []judge.Call
-		s     summary
-	)
+	var s summary
 	for _, c := range w.calls {
-		calls = append(calls, c.Call)
-		s.longest = max(s.longest, c.Ended.Sub(c.began))
+		s.longest = max(s.longest, c.Ended.Sub(c.Began))
 		if c.Err != nil {
 			s.failed++
 		}
 	}
-	v := judge.Rule(calls, w.faults)
-	t.Logf("%d calls, %d failed, %d permitted, longest %v", len(calls), s.failed, v.Permitted, s.longest.Round(time.Millisecond))
+	v := judge.Rule(w.calls, w.faults)
+	t.Logf("%d calls, %d failed, %d permitted, longest %v", len(w.calls), s.failed, v.Permitted, s.longest.Round(time.Millisecond))
 	for _, f := range w.faults {
 		held, waited := there(w.calls, f.At)
 		t.Logf("a fault: %d calls held a lease, %d waited", held, waited)
@@ -237,10 +227,10 @@ func (w *workload) judged(t *testing.T) summary {
 }
 
 // there counts the calls that held a lease at a time, and those that waited for one.
-func there(calls []call, at time.Time) (held, waited int) {
+func there(calls []judge.Call, at time.Time) (held, waited int) {
 	for _, c := range calls {
 		switch {
-		case c.Ended.Before(at) || c.began.After(at):
+		case c.Ended.Before(at) || c.Began.After(at):
 		case !c.Granted.IsZero() && c.Granted.Before(at):
 			held++
 		default:

@@ -3,11 +3,21 @@ package lab
 import (
 	"context"
 	"errors"
-	"slices"
 	"time"
 
 	"github.com/seed-4ff2b7b9/supervised/internal/faultproxy"
+	"github.com/seed-4ff2b7b9/supervised/internal/judge"
 )
+
+// What is judged, in the judge's words.
+type (
+	Call    = judge.Call
+	Fault   = judge.Fault
+	Backend = judge.Backend
+)
+
+// Grace is the judge's.
+const Grace = judge.Grace
 
 // returning is what the time of the call is called that returned last after its own deadline.
 const returning = "returning at a deadline"
@@ -34,35 +44,56 @@ func (x *Experiment) judge() {
 	if overdue > 0 {
 		x.Took(returning, overdue, x.late.seen())
 	}
-	var broken []string
-	if x.autopsy != nil {
-		broken = x.examine()
+	for _, breach := range x.breaches(judged) {
+		r.Forbidden += breach.Times
+		if len(r.Examples) < mostExamples {
+			r.Examples = append(r.Examples, breach.What+": "+breach.First)
+		}
 	}
-	broken = append(broken, x.broken(judged)...)
-	r.Forbidden = len(broken)
-	r.Examples = append(r.Examples, broken[:min(3, len(broken))]...)
 }
 
-// broken lists the failures that the rule forbids. A connection that a proxy has reset is a backend that died alone: it
-// excuses nobody but those who had that connection.
-func (x *Experiment) broken(calls []Call) (broken []string) {
-	common := make([]Fault, len(x.faults))
-	for i, f := range x.faults {
-		common[i] = *f
+// mostExamples is how many of the failures that the rule forbids are told.
+const mostExamples = 3
+
+// breaches are those of the rule. Some faults hit one backend alone, so each is judged with its own.
+func (x *Experiment) breaches(calls []Call) (all []judge.Breach) {
+	failed := make(map[*Backend][]Call)
+	for _, c := range calls {
+		if c.Err != nil {
+			failed[c.Backend] = append(failed[c.Backend], c)
+		}
 	}
 	resets := x.resets()
-	bySocket := make(map[string][]Call)
-	for _, c := range calls {
-		bySocket[c.Backend.Socket] = append(bySocket[c.Backend.Socket], c)
-	}
-	for socket, some := range bySocket {
-		faults := slices.Clone(common)
-		for _, r := range resets[socket] {
-			faults = append(faults, Fault{At: r.At, DeadBy: x.noticed(r.By, some)})
+	for b, some := range failed {
+		var faults []*Fault
+		if b != nil {
+			faults = x.faultsOf(b, resets[b.Socket], some)
 		}
-		broken = append(broken, Rule(some, faults).Broken...)
+		all = append(all, judge.Rule(some, faults).Breaches...)
 	}
-	return broken
+	return all
+}
+
+// faultsOf are the faults that may have killed a backend: where it is known who died, all of them or none; else those after
+// which it is known when everybody was dead, and the resets of its connection, each of which is the death of a backend alone.
+func (x *Experiment) faultsOf(b *Backend, resets []faultproxy.Reset, failed []Call) (faults []*Fault) {
+	if x.autopsy != nil {
+		died, dead := x.autopsy.of(b.PID)
+		if !dead {
+			return nil
+		}
+		b.Died = x.noticed(died, failed)
+		return x.faults
+	}
+	for _, f := range x.faults {
+		if !f.DeadBy.IsZero() {
+			faults = append(faults, f)
+		}
+	}
+	for _, r := range resets {
+		faults = append(faults, &Fault{At: r.At, DeadBy: x.noticed(r.By, failed)})
+	}
+	return faults
 }
 
 func (x *Experiment) resets() map[string][]faultproxy.Reset {
@@ -75,8 +106,8 @@ func (x *Experiment) resets() map[string][]faultproxy.Reset {
 	return resets
 }
 
-// noticed is when a death of a connection could be noticed at the latest. Time in which this machine held something of
-// ours up does not count: a caller that fails may have been held up on its way from the pool.
+// noticed is when a death could be noticed at the latest. Time in which this machine held something of ours up does not
+// count: a caller that fails may have been held up on its way from the pool.
 func (x *Experiment) noticed(died time.Time, calls []Call) time.Time {
 	last := died
 	for _, c := range calls {

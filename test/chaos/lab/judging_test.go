@@ -19,32 +19,30 @@ var epoch = time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)
 func at(ms int) time.Time { return epoch.Add(time.Duration(ms) * time.Millisecond) }
 
 // failed is a call that failed while it held a connection.
-func failed(socket string, granted, ended int) Call {
-	return Call{
-		Began: at(granted), Granted: at(granted), Ended: at(ended), Err: errors.New("lost"),
-		Backend: Backend{PID: 1, Socket: socket},
-	}
+func failed(b *Backend, granted, ended int) Call {
+	return Call{Began: at(granted), Granted: at(granted), Ended: at(ended), Err: errors.New("lost"), Backend: b}
 }
 
 func TestAResetExcusesWhoHeldThatConnectionAlone(t *testing.T) {
 	resets := func() []faultproxy.Reset { return []faultproxy.Reset{{Client: "a", At: at(100), By: at(101)}} }
+	a, b := &Backend{PID: 1, Socket: "a"}, &Backend{PID: 1, Socket: "b"}
 	for name, c := range map[string]struct {
 		call Call
 		may  bool
 	}{
-		"held it":               {failed("a", 90, 102), true},
-		"got it right after":    {failed("a", 102, 103), true},
-		"got it too late":       {failed("a", 110, 111), false},
-		"failed before":         {failed("a", 90, 95), false},
-		"held another":          {failed("b", 90, 102), false},
+		"held it":               {failed(a, 90, 102), true},
+		"got it right after":    {failed(a, 102, 103), true},
+		"got it too late":       {failed(a, 110, 111), false},
+		"failed before":         {failed(a, 90, 95), false},
+		"held another":          {failed(b, 90, 102), false},
 		"held none":             {Call{Began: at(90), Ended: at(102), Err: errors.New("refused")}, false},
-		"succeeded on the dead": {Call{Began: at(90), Granted: at(91), Ended: at(120), Backend: Backend{Socket: "a"}}, true},
+		"succeeded on the dead": {Call{Began: at(90), Granted: at(91), Ended: at(120), Backend: a}, true},
 	} {
 		x := &Experiment{setup: Setup{Resets: resets}, late: &lateness{}}
-		require.Equal(t, c.may, len(x.broken([]Call{c.call})) == 0, name)
+		require.Equal(t, c.may, len(x.breaches([]Call{c.call})) == 0, name)
 	}
 	x := &Experiment{setup: Setup{Resets: resets}, late: &lateness{}}
-	require.Len(t, x.broken([]Call{failed("a", 90, 102), failed("a", 91, 102)}), 1, "each connection fails one call")
+	require.Len(t, x.breaches([]Call{failed(a, 90, 102), failed(a, 91, 102)}), 1, "each connection fails one call")
 }
 
 func TestTimeInWhichTheMachineWasHeldUpDoesNotCount(t *testing.T) {
@@ -52,10 +50,10 @@ func TestTimeInWhichTheMachineWasHeldUpDoesNotCount(t *testing.T) {
 		setup: Setup{Resets: func() []faultproxy.Reset { return []faultproxy.Reset{{Client: "a", At: at(100), By: at(100)}} }},
 		late:  &lateness{},
 	}
-	late := []Call{failed("a", 120, 121)}
-	require.Len(t, x.broken(late), 1)
+	late := []Call{failed(&Backend{Socket: "a"}, 120, 121)}
+	require.Len(t, x.breaches(late), 1)
 	x.late.note(at(119), 18*time.Millisecond)
-	require.Empty(t, x.broken(late))
+	require.Empty(t, x.breaches(late))
 }
 
 func TestAtDeadline(t *testing.T) {

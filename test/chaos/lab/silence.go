@@ -144,7 +144,7 @@ func (x *Experiment) outlasted(ctx context.Context, f *Fault) {
 	over := time.Now()
 	x.First(ctx, f, over, 0)
 	Pass(ctx, 500*time.Millisecond)
-	blamed := make(map[Backend]bool)
+	blamed := make(map[*Backend]bool)
 	x.Excuse(func(c Call) bool {
 		if c.Granted.IsZero() {
 			return x.atDeadlineIn(c, f.At, over)

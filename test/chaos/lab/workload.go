@@ -41,10 +41,11 @@ type workload struct {
 	turn    sync.RWMutex // held by each call; held back by pause
 	paused  bool
 
-	mu      sync.Mutex
-	calls   []Call
-	acked   []int64 // keys whose insert was acknowledged
-	unknown []int64 // keys whose insert ended in an error: there or not
+	mu       sync.Mutex
+	calls    []Call
+	backends map[Backend]*Backend // by what their connections tell of them
+	acked    []int64              // keys whose insert was acknowledged
+	unknown  []int64              // keys whose insert ended in an error: there or not
 }
 
 // startCalling sets callers on a pool.
@@ -106,9 +107,7 @@ func (w *workload) run(ctx context.Context, f func(context.Context, Session) err
 	defer cancel()
 	c.Err = w.pool.Do(ctx, func(ctx context.Context, s Session, raw *pgconn.PgConn) error {
 		c.Granted = time.Now()
-		if raw != nil {
-			c.Backend = Backend{PID: raw.PID(), Socket: raw.Conn().LocalAddr().String()}
-		}
+		c.Backend = w.behind(raw)
 		w.holding.Add(1)
 		defer w.holding.Add(-1)
 		return f(ctx, s)
@@ -116,6 +115,23 @@ func (w *workload) run(ctx context.Context, f func(context.Context, Session) err
 	c.Ended = time.Now()
 	w.note(c)
 	return c.Err
+}
+
+// behind is the backend that a connection leads to. A PID may come back after a restart, the socket with it does not.
+func (w *workload) behind(raw *pgconn.PgConn) *Backend {
+	if raw == nil {
+		return &Backend{}
+	}
+	b := Backend{PID: raw.PID(), Socket: raw.Conn().LocalAddr().String()}
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if w.backends == nil {
+		w.backends = make(map[Backend]*Backend)
+	}
+	if w.backends[b] == nil {
+		w.backends[b] = &b
+	}
+	return w.backends[b]
 }
 
 func (w *workload) note(c Call) {
