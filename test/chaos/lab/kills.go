@@ -54,6 +54,8 @@ func kills(ctx context.Context, l *Lab, k Kind, times int, down time.Duration) (
 		if err := server.StartAgain(ctx); err != nil {
 			return Result{}, err
 		}
+		// A server does not start as long as a backend of an earlier one has the shared memory.
+		f.DeadBy = earlier(f.DeadBy, server.AcceptedAt())
 		x.Accepted(ctx, f, server.AcceptedAt(), 0)
 	}
 	return x.Finish(ctx), nil
