@@ -15,7 +15,9 @@
 //
 // The pool knows an outage only by trying. Whenever it has no connection that is trusted, also because nobody needed one,
 // the watch itself waits for one as a caller does: so an outage is found, and its end as well, also when nobody calls, or
-// when all traffic is held back because of the 503. A daemon thus keeps one connection, whatever its minimum.
+// when all traffic is held back because of the 503. A daemon thus keeps one connection, whatever its minimum. And where
+// connections rest that nobody has asked for longer than the health actor would leave them alone, because there are no rounds
+// of checks, the watch asks one.
 package ops
 
 import (
@@ -26,7 +28,7 @@ import (
 	"github.com/seed-4ff2b7b9/supervised/supervisor"
 )
 
-// Pool is what is shown of a pool. Its methods are safe from any goroutine, and but for WaitReady never block.
+// Pool is what is shown of a pool. Its methods are safe from any goroutine, and but for WaitReady and Ping never block.
 type Pool interface {
 	Stat() poolactor.Stat
 	Contact() poolactor.Contact
@@ -34,6 +36,7 @@ type Pool interface {
 	Holders() []poolactor.Holder
 	Target() poolactor.Target
 	WaitReady(ctx context.Context) error
+	Ping(ctx context.Context) error
 }
 
 var _ Pool = (*poolactor.Pool)(nil)

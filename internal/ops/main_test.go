@@ -61,6 +61,8 @@ func (p *fakePool) WaitReady(ctx context.Context) error {
 	return wait(ctx)
 }
 
+func (p *fakePool) Ping(context.Context) error { return nil }
+
 func (p *fakePool) waited() int {
 	p.mu.Lock()
 	defer p.mu.Unlock()

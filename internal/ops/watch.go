@@ -99,12 +99,17 @@ func (w *Watch) Serve(ctx context.Context) error {
 		}
 		pause := lookEvery
 		w.tell(w.Verdict())
-		if w.unsure() {
+		switch f := w.observe(); {
+		case f.unsure():
 			// One caller more, like any other: so somebody waits for the end of the outage, and it is found.
 			if err := w.subject.Pool.WaitReady(ctx); err != nil {
 				pause = pauseAfter
 			}
 			w.tell(w.Verdict())
+		case f.unheard():
+			ask, cancel := context.WithTimeout(ctx, w.patience)
+			_ = w.subject.Pool.Ping(ask) // what it finds out, the pool tells
+			cancel()
 		}
 		look.Reset(pause)
 	}
@@ -112,7 +117,12 @@ func (w *Watch) Serve(ctx context.Context) error {
 
 // unsure tells whether there is no trusted connection. A pool without a minimum may be empty in peace, but then nobody
 // would learn that the server is gone.
-func (w *Watch) unsure() bool { return w.observe().contact.Verified == 0 }
+func (f facts) unsure() bool { return f.contact.Verified == 0 }
+
+// unheard tells whether connections rest, and none of all has answered for longer than the rounds of checks take.
+func (f facts) unheard() bool {
+	return f.stat.Idle > 0 && !f.stat.Suspends && f.now.Sub(f.contact.Alive) > f.patience
+}
 
 // tell logs a verdict that differs from the one before.
 func (w *Watch) tell(v Verdict) {

@@ -5,6 +5,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -12,6 +13,7 @@ import (
 	"github.com/rs/zerolog"
 	"github.com/stretchr/testify/require"
 
+	"github.com/seed-4ff2b7b9/supervised/internal/fakepg"
 	"github.com/seed-4ff2b7b9/supervised/messages"
 	"github.com/seed-4ff2b7b9/supervised/poolactor"
 )
@@ -92,6 +94,62 @@ func TestTheWatchWaitsForTheEndOfAnOutage(t *testing.T) {
 	})
 }
 
+// The bound of the daemon's promise: readiness is lost within the time between two rounds of checks and the bound of a
+// check, whether the server is silent or gone, and also where no rounds are made: then the watch asks.
+func TestReadinessIsLostInTime(t *testing.T) {
+	lose := map[string]func(*fakepg.Server){"silent": (*fakepg.Server).Freeze, "gone": (*fakepg.Server).Stop}
+	for name, interval := range map[string]time.Duration{"checked every half second": time.Second / 2, "not checked": -1} {
+		for how, lost := range lose {
+			t.Run(name+", "+how, func(t *testing.T) {
+				synctest.Test(t, func(t *testing.T) {
+					server := fakepg.New()
+					defer server.Close()
+					w := watchOverServer(t, server, interval)
+					pass(time.Minute)
+					require.True(t, w.Verdict().Ready)
+					lost(server)
+					began := time.Now()
+					for w.Verdict().Ready {
+						pass(10 * time.Millisecond)
+					}
+					bound := max(interval, 0) + time.Second
+					if interval < 0 {
+						bound += time.Second // one without a word, until the watch asks
+					}
+					require.LessOrEqual(t, time.Since(began), bound+2*lookEvery)
+					server.Thaw()
+					server.Start()
+					pass(2 * time.Second)
+					require.True(t, w.Verdict().Ready)
+				})
+			})
+		}
+	}
+}
+
+// watchOverServer runs a pool to an in-memory server, and a watch over it, until the test ends.
+func watchOverServer(t *testing.T, server *fakepg.Server, interval time.Duration) *Watch {
+	t.Helper()
+	pool, err := poolactor.Open(t.Context(), poolactor.Config{
+		ConnConfig: server.Config(), MinSize: 2, Health: poolactor.HealthConfig{Interval: interval},
+		DialFunc: server.Dial, CancelDialFunc: server.CancelDial, LookupFunc: server.Lookup,
+	})
+	require.NoError(t, err)
+	journal := &Journal{}
+	w := NewWatch(Subject{Started: time.Now(), Pool: pool, Tree: goodTree, PoolPath: poolPath, Journal: journal},
+		max(interval, 0)+time.Second, false, nil)
+	ctx, cancel := context.WithCancel(context.Background())
+	var running sync.WaitGroup
+	running.Go(func() { journal.Follow(nil, pool.Events(ctx), poolPath) })
+	running.Go(func() { _ = w.Serve(ctx) })
+	t.Cleanup(func() {
+		cancel()
+		running.Wait()
+		require.NoError(t, pool.Close())
+	})
+	return w
+}
+
 func TestTheWatchDoesNotHurryAServerThatRefuses(t *testing.T) {
 	p := &fakePool{wait: func(context.Context) error { return errors.New("wrong password") }}
 	served(t, p, nil, func(t *testing.T, _ *Watch, _ func()) {
@@ -115,7 +173,7 @@ func TestDoubtLastsUntilAConnectionIsTrustedAgain(t *testing.T) {
 		v := w.Verdict()
 		require.False(t, v.Ready)
 		require.Equal(t, "no answer", v.Cause)
-		require.True(t, w.unsure(), "somebody must find the way back, also when nobody calls")
+		require.True(t, w.observe().unsure(), "somebody must find the way back, also when nobody calls")
 
 		pass(time.Minute)
 		p.set(func(p *fakePool) { p.contact.Verified = 1 })
@@ -126,7 +184,7 @@ func TestDoubtLastsUntilAConnectionIsTrustedAgain(t *testing.T) {
 		pass(time.Minute)
 		p.set(func(p *fakePool) { p.contact = poolactor.Contact{} })
 		require.True(t, w.Verdict().Ready, "that doubt was settled; the pool is empty for another reason")
-		require.True(t, w.unsure(), "but somebody has to look")
+		require.True(t, w.observe().unsure(), "but somebody has to look")
 	})
 }
 
