@@ -43,7 +43,7 @@ func (j *janitor) round(now int64) {
 		failpoint.Hit("janitor.looking")
 		unused := j.unused(i, s, now)
 		w := s.word.Load()
-		if spare > 0 && j.p.cfg.MaxIdleTime > 0 && unused >= int64(j.p.cfg.MaxIdleTime) && w.state().in(unleased) {
+		if spare > 0 && j.p.cfg.MaxIdleTime > 0 && unused >= int64(j.p.cfg.MaxIdleTime) && w.state().in(unleased) && !w.has(flagRetire) {
 			j.p.retire(s)
 			spare--
 		}
@@ -57,15 +57,22 @@ func (j *janitor) round(now int64) {
 // that rest into one at the same time.
 var unleased = []state{resting, free, opened, checking, cleaning}
 
-// spare is how many connections may be closed for not being used.
+// spare is how many connections may be closed for not being used: none in an outage, in which nothing could take their
+// place.
 func (j *janitor) spare(slots []*slot) int {
+	if !j.p.outage.Load().Since.IsZero() {
+		return 0
+	}
 	open, idle := 0, 0
 	for _, s := range slots {
-		st := s.word.Load().state()
-		if st.hasConnection() {
+		w := s.word.Load()
+		if w.has(flagRetire) {
+			continue
+		}
+		if w.state().hasConnection() {
 			open++
 		}
-		if st.in(unleased) {
+		if w.state().in(unleased) {
 			idle++
 		}
 	}

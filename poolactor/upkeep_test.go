@@ -41,6 +41,21 @@ func TestIdleConnectionsAreClosedDownToTheMinimum(t *testing.T) {
 	})
 }
 
+// What is on its way out already is nothing to spare, and in an outage nothing is: nothing could take its place.
+func TestWhatIsSpare(t *testing.T) {
+	p, _ := still(t, 4)
+	p.minSize.Store(1)
+	j := &janitor{p: p}
+	put(p, 0, leased, flagRetire)
+	put(p, 1, resting, flagRetire)
+	put(p, 2, resting)
+	require.Zero(t, j.spare(p.all()))
+	put(p, 3, resting)
+	require.Equal(t, 1, j.spare(p.all()))
+	p.outage.Store(&messages.Outage{Since: time.Now()})
+	require.Zero(t, j.spare(p.all()))
+}
+
 func TestMinIdleKeepsSpareConnections(t *testing.T) {
 	inMemory(t, func(c *Config) { c.MinIdle, c.MaxIdleTime = 2, time.Minute }, func(t *testing.T, p *Pool, server *fakepg.Server) {
 		pass(2 * time.Second)
