@@ -296,7 +296,7 @@ func TestReady(t *testing.T) {
 			done := fmt.Errorf("done: %w", suture.ErrDoNotRestart)
 			inner := supervisor.Child{Name: "inner", Restart: supervisor.Restart{Never: true}, New: func() suture.Service {
 				c := with(s.child("c"), supervisor.Restart{Never: true})
-				c.Ready = returns(done)
+				c.Ready = after(time.Second, returns(done)) // the outer tree is up by then
 				tree, err := supervisor.New(supervisor.Config{}, group("g", supervisor.OneForOne, c))
 				if err != nil {
 					panic(err)
@@ -304,7 +304,7 @@ func TestReady(t *testing.T) {
 				return tree
 			}}
 			tree := start(t, group("o", supervisor.OneForOne, inner))
-			pass(time.Second)
+			pass(2 * time.Second)
 			require.ErrorIs(t, tree.Err(), done, "neither here nor through a mounted tree")
 		})
 	})
