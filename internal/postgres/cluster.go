@@ -17,8 +17,10 @@ import (
 	"github.com/rs/zerolog"
 )
 
-// dataName is the data folder's name in the server's own folder.
-const dataName = "data"
+const (
+	dataName      = "data"           // the data folder's name in the server's own folder
+	standbySignal = "standby.signal" // the file in it that makes the server a standby when it starts
+)
 
 // defaults is what every server is configured with; [Options.Settings] overrides it.
 var defaults = map[string]string{
@@ -70,15 +72,11 @@ func (c cluster) data() string { return c.folder.join(dataName) }
 
 // make runs initdb. A password, which may be empty, is handed over in a file that is gone afterwards.
 func (c cluster) make(ctx context.Context, superuser, password string) (err error) {
-	data := c.data()
-	if err := os.Mkdir(data, 0o700); err != nil {
-		return err
-	}
-	if err := c.who.own(data); err != nil {
+	if err := c.makeData(); err != nil {
 		return err
 	}
 	args := []string{
-		"--pgdata=" + data, "--username=" + superuser, "--no-sync", "--encoding=UTF8", "--locale=C", "--auth=trust",
+		"--pgdata=" + c.data(), "--username=" + superuser, "--no-sync", "--encoding=UTF8", "--locale=C", "--auth=trust",
 		"--wal-segsize=1", // megabytes: the smallest, since most servers write next to nothing
 	}
 	if password != "" {
@@ -89,13 +87,38 @@ func (c cluster) make(ctx context.Context, superuser, password string) (err erro
 		defer func() { err = errors.Join(err, os.Remove(file)) }()
 		args = append(args, "--pwfile="+file)
 	}
-	cmd := exec.CommandContext(ctx, filepath.Join(c.bindir, "initdb"), args...)
+	return c.run(ctx, "initdb", args...)
+}
+
+// backUp copies the data of a server that runs, and makes what runs on the copy a standby.
+func (c cluster) backUp(ctx context.Context, conninfo string) error {
+	if err := c.makeData(); err != nil {
+		return err
+	}
+	err := c.run(ctx, "pg_basebackup", "--pgdata="+c.data(), "--dbname="+conninfo, "--checkpoint=fast", "--no-sync")
+	if err != nil {
+		return err
+	}
+	return c.write(filepath.Join(c.data(), standbySignal), nil)
+}
+
+// makeData makes the data folder, empty.
+func (c cluster) makeData() error {
+	if err := os.Mkdir(c.data(), 0o700); err != nil {
+		return err
+	}
+	return c.who.own(c.data())
+}
+
+// run runs one of PostgreSQL's programs to its end.
+func (c cluster) run(ctx context.Context, program string, args ...string) error {
+	cmd := exec.CommandContext(ctx, filepath.Join(c.bindir, program), args...)
 	cmd.Dir, cmd.Env = c.folder.path, environment()
 	cmd.SysProcAttr = attributes(c.who, syscall.SIGKILL)
 	var out strings.Builder
 	cmd.Stdout, cmd.Stderr = &out, &out
 	if err := startBound(cmd); err != nil {
-		return errors.Join(ctx.Err(), fmt.Errorf("postgres: initdb: %w: %s", err, strings.TrimSpace(out.String())))
+		return errors.Join(ctx.Err(), fmt.Errorf("postgres: %s: %w: %s", program, err, strings.TrimSpace(out.String())))
 	}
 	return nil
 }

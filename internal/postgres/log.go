@@ -1,6 +1,7 @@
 package postgres
 
 import (
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -12,8 +13,13 @@ const (
 	lineTime   = "2006-01-02 15:04:05.000 MST"
 )
 
-// readyText is what the postmaster says at the moment from which it lets clients in.
-const readyText = "database system is ready to accept connections"
+// readyTexts are what the postmaster says at the moment from which it lets clients in, a standby's included: 14 has put
+// the hyphen there.
+var readyTexts = []string{
+	"database system is ready to accept connections",
+	"database system is ready to accept read-only connections",
+	"database system is ready to accept read only connections",
+}
 
 // LogSettings are the settings that a server needs for [ParseLog] to read its log and for the log to tell which
 // backend was there when. Every [Server] has them.
@@ -36,8 +42,10 @@ type Line struct {
 	Text     string    // may have several lines
 }
 
-// Ready reports whether with this line the server began to let clients in.
-func (l Line) Ready() bool { return strings.HasPrefix(l.Text, readyText) }
+// Ready reports whether with this line the server began to let clients in, or a standby became a server like any other.
+func (l Line) Ready() bool {
+	return slices.ContainsFunc(readyTexts, func(text string) bool { return strings.HasPrefix(l.Text, text) })
+}
 
 // ParseLog reads a server's log. What does not begin as an entry does belongs to the entry before it.
 func ParseLog(text string) []Line {

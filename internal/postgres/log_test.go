@@ -30,6 +30,7 @@ func TestParseLog(t *testing.T) {
 	}, lines)
 	require.True(t, lines[0].Ready())
 	require.False(t, lines[1].Ready())
+	require.True(t, Line{Text: "database system is ready to accept read-only connections"}.Ready())
 }
 
 func TestJudge(t *testing.T) {

@@ -9,6 +9,7 @@ import (
 	"net/url"
 	"os"
 	"strconv"
+	"strings"
 	"sync"
 	"time"
 
@@ -54,6 +55,11 @@ type Options struct {
 	// Template is what the data folder is copied from; nil means a fresh initdb. A server with a User or a Password
 	// of its own takes none.
 	Template *Template
+	// Primary makes the server a standby that follows this running one, which must ask for no password: the data are
+	// copied from it, so User and Database are the same, and what is written there arrives here. It lets clients in,
+	// to read, until [Server.Promote]. Of the primary's settings it has those that were set by ALTER SYSTEM. With the
+	// primary's setting synchronous_standby_names = '*', whatever was acknowledged is here.
+	Primary *Server
 	// Logger tells of starts and ends; nil is silent.
 	Logger *zerolog.Logger
 }
@@ -63,6 +69,9 @@ func (o Options) check() error {
 		if _, ok := o.Settings[name]; ok {
 			return fmt.Errorf("postgres: setting %s is the server's own", name)
 		}
+	}
+	if p := o.Primary; p != nil && (p.password != "" || o.Password != "") {
+		return errors.New("postgres: no server with a password has a standby, or is one")
 	}
 	if o.Port < 0 || o.Port > 65535 {
 		return fmt.Errorf("postgres: port %d: 0 to 65535 are allowed", o.Port)
@@ -105,6 +114,9 @@ func Prepare(ctx context.Context, o Options) (_ *Server, err error) {
 		port: o.Port, pinned: o.Port != 0,
 		logger: zerolog.Nop(), turn: make(chan struct{}, 1), changed: make(chan struct{}),
 	}
+	if p := o.Primary; p != nil {
+		s.user, s.database, s.created = p.user, p.database, true
+	}
 	if s.user == "" {
 		s.user = DefaultUser
 	}
@@ -131,27 +143,40 @@ func (s *Server) fill(ctx context.Context, o Options) (err error) {
 			return err
 		}
 	}
-	if o.Template != nil && s.user == DefaultUser && s.password == "" {
+	settings := maps.Clone(defaults)
+	maps.Copy(settings, LogSettings())
+	maps.Copy(settings, o.Settings)
+	switch {
+	case o.Primary != nil:
+		settings["primary_conninfo"] = o.Primary.conninfo()
+		err = s.cluster.backUp(ctx, settings["primary_conninfo"])
+	case o.Template != nil && s.user == DefaultUser && s.password == "":
 		err = s.cluster.copyFrom(o.Template.cluster.data())
-	} else {
+	default:
 		err = s.cluster.make(ctx, s.user, s.password)
 	}
 	if err != nil {
 		return err
 	}
-	settings := maps.Clone(defaults)
-	maps.Copy(settings, LogSettings())
-	maps.Copy(settings, o.Settings)
 	method := "trust"
 	if s.password != "" {
 		method = "scram-sha-256"
 	}
-	access := append(append([]string(nil), o.HBA...), "host all all "+host+"/32 "+method)
+	access := append([]string(nil), o.HBA...)
+	for _, databases := range []string{"all", "replication"} { // all is all but that
+		access = append(access, "host "+databases+" all "+host+"/32 "+method)
+	}
 	if err := s.cluster.configure(settings, access, o.Files); err != nil {
 		return err
 	}
 	s.log, err = os.OpenFile(s.LogPath(), os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600)
 	return err
+}
+
+// conninfo is a keyword string for servers and programs that follow this one.
+func (s *Server) conninfo() string {
+	user := strings.NewReplacer(`\`, `\\`, `'`, `\'`).Replace(s.user)
+	return fmt.Sprintf("host=%s port=%d user='%s' sslmode=disable", host, s.Port(), user)
 }
 
 // Start makes a server and starts it; it returns when the server lets clients in. Before that it removes what servers of

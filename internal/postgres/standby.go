@@ -9,11 +9,12 @@ import (
 )
 
 // Standby makes the server, which must not run, begin its next life as a standby that follows nobody: it replays its log
-// and waits for more. With the setting hot_standby off it lets nobody in (57P03), and [Server.StartAgain] returns only
-// after [Server.Promote].
-func (s *Server) Standby() error { return s.order("standby.signal") }
+// and waits for more; see [Options.Primary] for one that follows another. With the setting hot_standby off it lets nobody
+// in (57P03), and [Server.StartAgain] returns only after [Server.Promote].
+func (s *Server) Standby() error { return s.order(standbySignal) }
 
-// Promote lets a standby end its recovery and become a server like any other. It does not wait for that.
+// Promote lets a standby end its recovery and become a server like any other. It does not wait for that:
+// [Server.AcceptedAt] changes when it has happened.
 func (s *Server) Promote() error {
 	p := s.now()
 	if p == nil {
