@@ -6,6 +6,7 @@ import "slices"
 func Rows() []Row {
 	return slices.Concat(
 		outages(),
+		smartStops(),
 		deaths(),
 		losses(),
 		silences(),
