@@ -170,7 +170,7 @@ func (p *Pool) check(s *slot, g gate, q *inquiry) error {
 	ctx, cancel := context.WithTimeout(p.life, p.cfg.ConnectTimeout)
 	defer cancel()
 	began := p.now()
-	err := guarded(func() error { return s.conn.Load().Check(ctx) })
+	err := guarded(func() error { return p.ask(ctx, s, g) })
 	p.checks.Add(1)
 	failpoint.Hit("worker.checked")
 	if err == nil {
@@ -229,17 +229,20 @@ func (p *Pool) learn(s *slot, err error) {
 	case errors.Is(err, backend.ErrUnexpectedData): // a farewell, perhaps, that nobody has read yet
 		p.tellHealth(messages.LookNow{})
 		return
+	case errors.Is(err, errOtherKind):
+		p.learnOtherKind(s, err)
+		return
 	}
 	epoch := p.gate.Load().epoch()
-	w := s.word.Load()
-	if s.ok.Load() != uint64(epoch) || w.has(flagRevoked|flagSevere) || w.has(flagRetire) && errors.Is(err, net.ErrClosed) {
+	w, ok := s.word.Load(), s.ok.Load()
+	if ok != uint64(epoch) && ok != doubted || w.has(flagRevoked|flagSevere) || w.has(flagRetire) && errors.Is(err, net.ErrClosed) {
 		return
 	}
 	now := time.Now()
 	var previous time.Time
 	switch sign {
 	case health.ReadOnly:
-		p.retireStandby(s)
+		p.doubtKind(s)
 		return
 	case health.Death:
 		s.ok.Store(distrusted)
@@ -251,24 +254,15 @@ func (p *Pool) learn(s *slot, err error) {
 	case health.LookAll:
 		p.tellHealth(messages.LookNow{})
 	case health.Distrust:
-		if p.gate.distrust(epoch) {
-			p.publish(Event{Kind: EventDistrusted, Slot: s.index, PID: s.pid(), Err: err})
-		}
-		p.tellHealth(messages.VerifyNow{})
+		p.distrust(epoch, s, err)
 	}
 }
 
-// distrusted is no gate's epoch: a connection that died was never verified.
-const distrusted = ^uint64(0)
-
-// retireStandby closes a connection after use if its server is a standby: a write was refused there, and another server
-// may have been promoted. A transaction that a user made read-only gets the same error and changes nothing.
-func (p *Pool) retireStandby(s *slot) {
-	c := s.conn.Load()
-	if c != nil && c.PGX().PgConn().ParameterStatus("in_hot_standby") == "on" {
-		s.word.flag(flagRetire, leased)
-	}
-}
+// What a slot's ok can be beside an epoch of the gate: a connection that is not verified, whatever the epoch.
+const (
+	distrusted = ^uint64(0) - iota // it died
+	doubted                        // its server may be of another kind than it was
+)
 
 // The methods below are the pool's side of the health actor (health.Pool).
 

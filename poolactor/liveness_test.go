@@ -116,15 +116,6 @@ func TestSignsAreGraded(t *testing.T) {
 	})
 }
 
-func TestAUsersReadOnlyTransactionRetiresNothing(t *testing.T) {
-	inMemory(t, func(c *Config) { c.MaxSize = 1 }, func(t *testing.T, p *Pool, server *fakepg.Server) {
-		_, err := p.Exec(t.Context(), "fail 25006")
-		require.Error(t, err)
-		require.Equal(t, 1, one(t, t.Context(), p, "select 1"))
-		require.Equal(t, 1, server.Dials())
-	})
-}
-
 // A caller that gives up during a check leaves the check running, and the connection survives.
 func TestACheckOutlivesItsCaller(t *testing.T) {
 	inMemory(t, func(c *Config) { c.MaxSize, c.Health.Interval = 1, -1 }, func(t *testing.T, p *Pool, server *fakepg.Server) {
