@@ -13,6 +13,7 @@ func Rows() []Row {
 		misnomers(),
 		patiences(),
 		refusals(),
+		failovers(),
 		crashes(),
 		crowds(),
 		manners(),
