@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"slices"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -143,9 +144,9 @@ func TestADoubtedConnectionTellsOfItsDeath(t *testing.T) {
 // What ends the question is not taken for the answer.
 func TestAConnectionThatDiesOfTheQuestionIsOfNoKind(t *testing.T) {
 	var server *fakepg.Server
-	var lethal bool
+	var lethal atomic.Bool
 	kind := func(ctx context.Context, c *pgconn.PgConn) error {
-		if lethal {
+		if lethal.Load() {
 			server.Kill(c.PID())
 		}
 		return c.Exec(ctx, "select 1").Close()
@@ -155,7 +156,7 @@ func TestAConnectionThatDiesOfTheQuestionIsOfNoKind(t *testing.T) {
 		events := p.Events(t.Context())
 		l := acquired(t, p)
 		refuseWrite(t, l)
-		lethal = true
+		lethal.Store(true)
 		l.Release()
 		_, err := p.Acquire(within(t, time.Second))
 		require.Error(t, err)
@@ -165,6 +166,6 @@ func TestAConnectionThatDiesOfTheQuestionIsOfNoKind(t *testing.T) {
 				break
 			}
 		}
-		lethal = false
+		lethal.Store(false)
 	})
 }
