@@ -19,7 +19,9 @@ import (
 // counts a negative value means off (none, never, unlimited), where the field allows that.
 type Config struct {
 	// ConnConfig says which server to connect to and as whom. It must come from ParseConfig or pgx.ParseConfig. The
-	// pool copies it; its DialFunc, LookupFunc and context watcher are replaced by the pool's own.
+	// pool copies it; its DialFunc, LookupFunc and context watcher are replaced by the pool's own. ValidateConnect, which
+	// target_session_attrs sets, is called again over an open connection that nobody uses, after a statement on it was
+	// refused with 25006 or after signs that the server is gone: what it objects to is closed.
 	ConnConfig *pgx.ConnConfig
 
 	// MinSize is how many connections the pool keeps open, also when nobody calls. Default 0.

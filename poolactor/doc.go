@@ -30,6 +30,13 @@
 // QueryRow, SendBatch, CopyFrom (until rows were read), Ping and the BEGIN of WithTx and Retry, twice at most. A
 // statement of a Lease is never repeated: with the connection its session is gone.
 //
+// # Several hosts
+//
+// With host=a,b and target_session_attrs=read-write the pool follows whichever server takes writes. A failover is an outage
+// like any other. Where the old primary lives on and refuses to write, the first write that it refuses makes every
+// connection show what its server is before anybody gets it. A READ ONLY transaction of the caller's own ends in the same
+// error, and changes nothing for its connection.
+//
 // # Maintenance
 //
 // Resize, Suspend, Resume and Evict are wishes that stand beside the slots, so they hold while every connection is busy
