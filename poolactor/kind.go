@@ -44,7 +44,11 @@ func (p *Pool) ask(ctx context.Context, s *slot, g gate) error {
 	if validate == nil || s.ok.Load() == uint64(g.epoch()) {
 		return nil
 	}
+	seen := c.Changes()
 	err := validate(ctx, c.PGX().PgConn())
+	if seen == 0 {
+		c.ClearChanges() // what it sets up, it has set up before
+	}
 	var unloved *pgconn.NotPreferredError
 	switch {
 	case err == nil, errors.As(err, &unloved): // it was taken for want of a better one

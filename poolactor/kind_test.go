@@ -169,3 +169,20 @@ func TestAConnectionThatDiesOfTheQuestionIsOfNoKind(t *testing.T) {
 		lethal.Store(false)
 	})
 }
+
+func TestWhatTheQuestionSetsUpIsNoChange(t *testing.T) {
+	kind := func(ctx context.Context, c *pgconn.PgConn) error {
+		return c.Exec(ctx, "set work_mem = '8MB'").Close()
+	}
+	inMemory(t, func(c *Config) { wants(kind)(c); c.MaxSize = 1 }, func(t *testing.T, p *Pool, server *fakepg.Server) {
+		l := acquired(t, p)
+		refuseWrite(t, l)
+		l.Release()
+		for range 2 {
+			acquired(t, p).Release()
+			synctest.Wait()
+		}
+		require.Equal(t, 2, asked(server, "set work_mem = '8MB'"), "by the dial and by the check")
+		require.Equal(t, 1, server.Dials(), "cleaning would undo what was set up, so it would have been closed")
+	})
+}
