@@ -194,7 +194,7 @@ func demote(ctx context.Context, x *Experiment, p *pair) error {
 	if left > 0 {
 		x.Fail("%d connections are still to the server that takes no writes", left)
 	}
-	blamed := make(map[Backend]bool)
+	blamed := make(map[*Backend]bool)
 	x.Excuse(func(c Call) bool {
 		if code(c.Err) != readOnly || c.Ended.Before(f.At) || blamed[c.Backend] {
 			return false
