@@ -111,9 +111,9 @@ func (e *EvictError) Unwrap() error { return e.Err }
 // at once. A resting connection is closed, a leased one when it comes back; others are opened where callers or the minimum
 // need them. What is opened after the call is left alone.
 //
-// It returns when all of these connections are closed. ctx ends only the wait, with an *EvictError; the eviction goes on,
-// through crashes of the pool's actors, too. With a context that has ended already Evict waits for nothing. Several may
-// run at once: a connection leaves when the first of them wants it.
+// It returns when all of these connections are closed, and those that were being closed already. ctx ends only the wait,
+// with an *EvictError; the eviction goes on, through crashes of the pool's actors, too. With a context that has ended
+// already Evict waits for nothing. Several may run at once: a connection leaves when the first of them wants it.
 //
 // In an outage, connections that work serve on, since nothing could take their place, and leave when it is over, but for
 // one of them if the pool has no other room for a dial that finds out; so an eviction that is spread over some time stops
@@ -163,21 +163,28 @@ func (e evictee) gone() bool {
 }
 
 // giveAllNotice lets every connection know when it has to leave. A dial under way is marked as a connection to be closed
-// when it is there.
+// when it is there. What is on its way out already need not be told, only waited for.
 func (p *Pool) giveAllNotice(over time.Duration) (leaving []evictee) {
-	var dials []evictee
+	var others []evictee
 	for _, s := range p.all() {
 		if s.word.flag(flagRetire, dialing) {
-			dials = append(dials, evictee{slot: s})
-		} else if c := s.conn.Load(); c != nil && s.word.Load().state().hasConnection() {
+			others = append(others, evictee{slot: s})
+			continue
+		}
+		c := s.conn.Load()
+		switch st := s.word.Load().state(); {
+		case c == nil:
+		case st.hasConnection():
 			leaving = append(leaving, evictee{slot: s, conn: c})
+		case st.in([]state{broken, doomed, closing}):
+			others = append(others, evictee{slot: s, conn: c})
 		}
 	}
 	now := p.now()
 	for i, e := range leaving {
 		e.slot.giveNotice(e.conn, now+int64(over)/int64(len(leaving))*int64(i+1))
 	}
-	return append(leaving, dials...)
+	return append(leaving, others...)
 }
 
 // evictError names what is left of an eviction.
