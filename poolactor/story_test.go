@@ -1,0 +1,95 @@
+package poolactor
+
+import (
+	"fmt"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/stretchr/testify/require"
+	"pgregory.net/rapid"
+)
+
+// The files story_*_test.go play random stories with a pool over an in-memory server, in fake time, and hold the pool
+// against a model after each turn: who has which connection, who waits, what the server has, what each caller may be
+// told. model_test.go checks every interleaving of the hand-off in the small; here everything that callers, operators
+// and servers do comes together, one turn after the other.
+
+// storyTurns is how many turns all stories of a run have at least.
+const storyTurns = 100_000
+
+func TestStories(t *testing.T) {
+	told, ends := 0, [endings]int{}
+	for told < scale(t, storyTurns) && !t.Failed() {
+		rapid.Check(t, func(rt *rapid.T) {
+			turns := stories.Draw(rt, "story")
+			var s *story
+			synctest.Test(t, func(t *testing.T) { s = tell(t, turns) })
+			told += s.turns
+			for i, n := range s.endings {
+				ends[i] += n
+			}
+			if len(s.broken) > 0 {
+				rt.Fatalf("%s\nafter:\n%s", strings.Join(s.broken, "\n"), strings.Join(s.log, "\n"))
+			}
+		})
+	}
+	t.Logf("%d turns; %d calls were served, %d ended at their deadlines, %d were given up, %d were told of an outage",
+		told, ends[served], ends[atItsDeadline], ends[givenUp], ends[toldOfAnOutage])
+	for _, n := range ends {
+		require.Positive(t, n, "every ending must have been seen")
+	}
+}
+
+// turn is one thing that happens. What there are several of, n chooses among.
+type turn struct{ what, n int }
+
+func (t turn) String() string { return fmt.Sprintf("%s (%d)", happenings[t.what].what, t.n) }
+
+const mostN = 31
+
+var stories = rapid.SliceOfN(rapid.Custom(func(t *rapid.T) turn {
+	return turn{rapid.IntRange(0, len(happenings)-1).Draw(t, "what"), rapid.IntRange(0, mostN).Draw(t, "n")}
+}), 100, 400)
+
+// happening is a kind of turn.
+type happening struct {
+	what string
+	do   func(s *story, n int)
+}
+
+// happenings are all that can happen. Failing stories shrink towards the first: nothing. What is there twice happens
+// more often.
+var happenings = []happening{
+	{"nothing", func(*story, int) {}},
+	{"acquire, hurried", func(s *story, n int) { s.acquire(time.Duration(n) * time.Millisecond) }},
+	{"acquire", func(s *story, n int) { s.acquire(time.Duration(1+n) * 500 * time.Millisecond) }},
+	{"acquire", func(s *story, n int) { s.acquire(time.Duration(1+n) * 500 * time.Millisecond) }},
+	{"acquire without a deadline", func(s *story, _ int) { s.acquire(forever) }},
+	{"release", func(s *story, n int) { s.giveBack(n, (*Lease).Release) }},
+	{"release", func(s *story, n int) { s.giveBack(n, (*Lease).Release) }},
+	{"release", func(s *story, n int) { s.giveBack(n, (*Lease).Release) }},
+	{"discard", func(s *story, n int) { s.giveBack(n, (*Lease).Discard) }},
+	{"release twice", func(s *story, n int) { s.afterRelease(n, func(l *heldLease) { l.Release() }) }},
+	{"use after release", func(s *story, n int) { s.afterRelease(n, s.useInVain) }},
+	{"use", (*story).use},
+	{"use", (*story).use},
+	{"change the session", (*story).change},
+	{"give up", (*story).giveUp},
+	{"forget a lease", (*story).forget},
+	{"resize", (*story).resize},
+	{"suspend", (*story).suspend},
+	{"resume", func(s *story, _ int) { s.resume() }},
+	{"resume", func(s *story, _ int) { s.resume() }},
+	{"evict", (*story).evict},
+	{"server down", func(s *story, _ int) { s.serverDown() }},
+	{"server up", func(s *story, _ int) { s.serverUp() }},
+	{"server up", func(s *story, _ int) { s.serverUp() }},
+	{"a backend is killed", (*story).kill},
+	{"all backends are terminated", func(s *story, _ int) { s.terminate() }},
+	{"the pool actor crashes", func(s *story, n int) { s.crash(n) }},
+	{"time passes", func(s *story, n int) { s.pass(time.Duration(n) * 100 * time.Microsecond) }},
+	{"time passes", func(s *story, n int) { s.pass(time.Duration(n) * 10 * time.Millisecond) }},
+	{"time passes", func(s *story, n int) { s.pass(time.Duration(n) * 300 * time.Millisecond) }},
+}
