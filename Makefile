@@ -9,8 +9,11 @@ SHELL := bash
 RACE ?=#            1: tests run under the race detector
 COVER ?=#           1: tests write cover profiles, which `make cover-gate` reads
 TIMEOUT ?= 15m#     for each package's tests
-ARGS ?=#            handed on by run, demo, chaos and mutants
+ARGS ?=#            handed on by run, demo, chaos, soak and mutants
 BENCH ?= .#         which benchmarks, a regular expression
+DURATION ?= 10m#    how long a soak lasts
+SEED ?= 0#          what is left to chance in a soak follows from it; 0 is another each time
+FUZZTIME ?= 1m#     how long each fuzzer runs
 COUNT ?= 6#         how often each benchmark runs: benchstat wants at least 6
 
 # What tests and coverage leave behind. Its name begins with a dot, so that Go's ./... passes it by.
@@ -107,6 +110,18 @@ mutants: ## break each rule of the code once and see that a test turns red
 chaos: ## what each fault does to this pool and to others, as a table, which CHAOS.md keeps; takes long
 	@go run ./internal/setup postgresql
 	@go run -C test/chaos -tags=failpoint ./run -o "$(CURDIR)/CHAOS.md" $(ARGS)
+
+.PHONY: soak
+soak: ## let one pool live through random faults for DURATION, and look that nothing is lost and nothing grows
+	@go run ./internal/setup postgresql
+	@go run -C test/chaos -tags=failpoint ./soak -duration='$(strip $(DURATION))' -seed='$(strip $(SEED))' $(ARGS)
+
+.PHONY: fuzz
+fuzz: ## look for inputs that break something, FUZZTIME for each fuzzer; what it finds goes into testdata/fuzz
+	@grep -rl --include='*_test.go' '^func Fuzz' actors internal poolactor | while read -r file; do \
+		for name in $$(sed -n 's/^func \(Fuzz[A-Za-z]*\)(.*/\1/p' "$$file"); do \
+			go test -run='^$$' -fuzz="^$$name\$$" -fuzztime='$(strip $(FUZZTIME))' "./$${file%/*}"; \
+		done; done
 
 .PHONY: bench
 bench: $(BUILD) ## run the benchmarks and sum them up

@@ -112,6 +112,13 @@ func (p *Proxy) Resets() []Reset {
 	return append([]Reset(nil), p.resets...)
 }
 
+// ForgetResets empties the list of Resets, which grows else as long as the proxy lives.
+func (p *Proxy) ForgetResets() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.resets = nil
+}
+
 // Refuse closes the port: who dials is refused. Connections that are open stay.
 func (p *Proxy) Refuse() {
 	p.turn.Lock()

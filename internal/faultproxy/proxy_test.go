@@ -284,6 +284,8 @@ func TestResetsAreThoseOfFaultsAlone(t *testing.T) {
 	hear(t, last, "x")
 	require.NoError(t, p.Close())
 	requireReset(t, p, cut)
+	p.ForgetResets()
+	require.Empty(t, p.Resets())
 }
 
 func TestResetAll(t *testing.T) {

@@ -61,8 +61,12 @@ func killOne(ctx context.Context, l *Lab, k Kind) (Result, error) {
 	})
 }
 
-// terminated ends the backends that a query picks.
-const terminated = "select pid from (select pid, pg_terminate_backend(pid) " + others + ") as victims"
+// These end the backends that they pick: all, and one.
+const (
+	terminated    = "select pid from (select pid, pg_terminate_backend(pid) " + others + ") as victims"
+	terminatedOne = "select pid from (select pid, pg_terminate_backend(pid) from (select pid " + others +
+		" order by random() limit 1) as one) as victim"
+)
 
 func terminateAll(ctx context.Context, l *Lab, k Kind) (Result, error) {
 	return bereaved(ctx, l, k, Setup{}, func(x *Experiment, _ *postgres.Server, admin *pgx.Conn) error {
@@ -109,8 +113,7 @@ func terminateRandom(ctx context.Context, l *Lab, k Kind) (Result, error) {
 		defer beat.Stop()
 		for end := time.Now().Add(span); time.Now().Before(end); <-beat.C {
 			f := x.StrikeNow()
-			doomed, err := pids(admin.Query(ctx, "select pid from (select pid, pg_terminate_backend(pid) from (select pid "+
-				others+" order by random() limit 1) as one) as victim"))
+			doomed, err := pids(admin.Query(ctx, terminatedOne))
 			if err != nil {
 				return err
 			}

@@ -10,10 +10,10 @@ import (
 	"sync"
 	"time"
 
-	"github.com/seed-4ff2b7b9/supervised/actors"
+	"github.com/jackc/pgx/v5/pgconn"
+
 	"github.com/seed-4ff2b7b9/supervised/internal/failpoint"
 	"github.com/seed-4ff2b7b9/supervised/internal/postgres"
-	"github.com/seed-4ff2b7b9/supervised/messages"
 	"github.com/seed-4ff2b7b9/supervised/poolactor"
 	"github.com/seed-4ff2b7b9/supervised/supervisor"
 )
@@ -80,9 +80,12 @@ func (s *saboteur) hit(mark string) {
 }
 
 // during lets a saboteur work while f runs.
-func (s *saboteur) during(f func()) {
+func (s *saboteur) during(f func()) { s.duringAt(s.hit, f) }
+
+// duringAt does so with another hook, which hands on what it does not keep.
+func (s *saboteur) duringAt(hook func(mark string), f func()) {
 	s.count = make(map[string]int)
-	failpoint.Set(s.hit)
+	failpoint.Set(hook)
 	defer failpoint.Set(nil)
 	f()
 }
@@ -132,32 +135,6 @@ func crashPool(ctx context.Context, l *Lab, k Kind) (Result, error) {
 	})
 }
 
-// askOrCall makes a call of the usual mix, or one by message, as actors do.
-func askOrCall(w *workload) error {
-	if rand.IntN(8) > 0 {
-		return w.call()
-	}
-	ctx, cancel := context.WithTimeout(context.Background(), w.patience)
-	defer cancel()
-	c := Call{Began: time.Now()}
-	c.Err = byMessage(ctx, w.pool.(ours).Ref())
-	c.Ended = time.Now()
-	w.note(c)
-	return c.Err
-}
-
-func byMessage(ctx context.Context, pool actors.Ref[poolactor.ToPool]) error {
-	deadline, _ := ctx.Deadline()
-	lease, err := actors.Ask(ctx, pool, func(r actors.Reply[*poolactor.Lease]) poolactor.ToPool {
-		return poolactor.ToPool{Acquire: messages.Acquire{Deadline: deadline}, Reply: r}
-	})
-	if err != nil {
-		return err
-	}
-	_, err = lease.Exec(ctx, "select pg_sleep(0.005)")
-	return errors.Join(err, pool.Tell(ctx, poolactor.ToPool{Release: lease}))
-}
-
 // atOnce is how late somebody may be told who is told at once.
 const atOnce = 50 * time.Millisecond
 
@@ -187,7 +164,7 @@ func giveUp(ctx context.Context, l *Lab, k Kind) (Result, error) {
 		began := time.Now()
 		asked := make(chan told, 1)
 		go func() {
-			err := byMessage(ctx, pool.Ref()) // its request is the last that the desk takes
+			err := byMessage(ctx, pool.Ref(), func(*pgconn.PgConn) {}) // its request is the last that the desk takes
 			asked <- told{err: err, at: time.Now()}
 		}()
 		select {

@@ -64,6 +64,14 @@ func (m *meter) count(outages []outage) (all, busiest int) {
 	return len(m.dials), busiest
 }
 
+// forget begins to count anew: the dials, and the peak, which the next dial sets.
+func (m *meter) forget() {
+	m.mu.Lock()
+	m.dials = nil
+	m.mu.Unlock()
+	m.peak.Store(0)
+}
+
 // meteredTCP is a TCP connection whose end is noticed; whoever wants to look at its socket can.
 type meteredTCP struct {
 	*net.TCPConn

@@ -100,10 +100,17 @@ func (w *workload) end() {
 
 // run makes one call that is noted: f is what it does with its connection.
 func (w *workload) run(ctx context.Context, f func(context.Context, Session) error) error {
+	c := w.try(ctx, w.patience, f)
+	w.note(c)
+	return c.Err
+}
+
+// try makes one call with a deadline, and leaves it to whoever asks what becomes of it.
+func (w *workload) try(ctx context.Context, patience time.Duration, f func(context.Context, Session) error) Call {
 	w.turn.RLock()
 	defer w.turn.RUnlock()
 	c := Call{Began: time.Now()} // before its deadline is set, so that this never seems to come early
-	ctx, cancel := context.WithTimeout(ctx, w.patience)
+	ctx, cancel := context.WithTimeout(ctx, patience)
 	defer cancel()
 	c.Err = w.pool.Do(ctx, func(ctx context.Context, s Session, raw *pgconn.PgConn) error {
 		c.Granted = time.Now()
@@ -113,8 +120,7 @@ func (w *workload) run(ctx context.Context, f func(context.Context, Session) err
 		return f(ctx, s)
 	})
 	c.Ended = time.Now()
-	w.note(c)
-	return c.Err
+	return c
 }
 
 // behind is the backend that a connection leads to. A PID may come back after a restart, the socket with it does not.
@@ -274,6 +280,7 @@ type rows struct {
 	Doubled        int // keys that are there more than once
 	UnknownPresent int // inserts that ended in an error and are there
 	UnknownAbsent  int // inserts that ended in an error and are not there
+	Strange        int // rows that no call has inserted, or that were rolled back
 }
 
 // audit holds the table against what the callers were told, over a connection of its own.
@@ -308,9 +315,12 @@ func (w *workload) audit(ctx context.Context, dsn string) (r rows, err error) {
 			r.UnknownAbsent++
 		}
 	}
-	for _, n := range times {
+	for key, n := range times {
 		if n > 1 {
 			r.Doubled++
+		}
+		if key <= 0 || key > w.keys.Load() {
+			r.Strange++
 		}
 	}
 	return r, nil

@@ -1,0 +1,98 @@
+package lab
+
+import (
+	"bytes"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+)
+
+// drawn are the first steps of a plan, for comparing.
+func drawn(seed uint64, round, lane, n int) (all []string) {
+	p := newPlan(seed, round, lane)
+	for range n {
+		s := p.next()
+		all = append(all, s.pause.String()+" "+s.what)
+	}
+	return all
+}
+
+func TestAPlanFollowsFromItsSeed(t *testing.T) {
+	for lane := range lanes {
+		if len(lanes[lane].kinds) == 0 {
+			continue
+		}
+		plan := drawn(7, 3, lane, 100)
+		require.Equal(t, plan, drawn(7, 3, lane, 100))
+		require.NotEqual(t, plan, drawn(8, 3, lane, 100), "another seed")
+		require.NotEqual(t, plan, drawn(7, 4, lane, 100), "another round")
+	}
+}
+
+func TestWhatHasGrown(t *testing.T) {
+	first := remains{residue: residue{goroutines: 10, descriptors: 20}, heap: 1000}
+	require.Empty(t, first.outgrown(first))
+	for _, c := range []struct {
+		now  remains
+		want int
+	}{
+		{remains{residue{10, 20}, 1100}, 0},
+		{remains{residue{10, 20}, 1}, 0},
+		{remains{residue{10, 20}, 1101}, 1},
+		{remains{residue{11, 20}, 1000}, 1},
+		{remains{residue{10, 21}, 1000}, 1},
+		{remains{residue{9, 20}, 1000}, 1},
+		{remains{residue{11, 20}, 2000}, 2},
+	} {
+		require.Len(t, first.outgrown(c.now), c.want, "%+v", c.now)
+	}
+}
+
+func TestOneSocketTooManyIsNoticed(t *testing.T) {
+	b := &bout{siege: &siege{meter: &meter{}}, x: &Experiment{}}
+	b.bound.Store(3)
+	b.meter.peak.Store(3)
+	b.overshot()
+	require.Empty(t, b.broken)
+	b.meter.peak.Store(4)
+	b.overshot()
+	require.Len(t, b.broken, 1)
+}
+
+func TestWhomADeathExcuses(t *testing.T) {
+	died := at(1000)
+	a := &autopsy{died: map[uint32]time.Time{7: died}}
+	on := func(pid uint32, granted time.Time) Call { return Call{Backend: &Backend{PID: pid}, Granted: granted} }
+	late := &lateness{}
+	require.True(t, a.excuses(on(7, died.Add(-time.Hour)), late))
+	require.True(t, a.excuses(on(7, died.Add(soakGrace)), late))
+	require.False(t, a.excuses(on(7, died.Add(soakGrace+1)), late))
+	require.False(t, a.excuses(on(8, died), late))
+}
+
+// A round or two, on a server of its own.
+func TestASoak(t *testing.T) {
+	var l Lab
+	defer l.Close()
+	var log counter
+	var progress bytes.Buffer
+	found, err := l.Soak(t.Context(), Soak{Seed: 1, For: 5 * time.Second, Progress: &progress, Log: &log})
+	t.Logf("%s%v", &progress, found)
+	require.NoError(t, err)
+	require.Empty(t, found.Wrong)
+	require.Positive(t, found.Rounds)
+	require.Positive(t, found.Rows)
+	require.Positive(t, found.Failed, "the faults have hit somebody")
+	require.NotZero(t, found.First, "the pool came to rest")
+	require.Positive(t, log.Load())
+}
+
+// counter counts what is written to it.
+type counter struct{ atomic.Int64 }
+
+func (c *counter) Write(b []byte) (int, error) {
+	c.Add(int64(len(b)))
+	return len(b), nil
+}
