@@ -11,7 +11,9 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/seed-4ff2b7b9/supervised/actors"
 	"github.com/seed-4ff2b7b9/supervised/internal/fakepg"
+	"github.com/seed-4ff2b7b9/supervised/messages"
 )
 
 // story is a pool, its server, and what the model knows of both.
@@ -24,6 +26,7 @@ type story struct {
 	held    []*heldLease
 	past    []*heldLease // were released
 	waiters []*waiter
+	ghosts  int // calls by message that were given up: the pool may still wait for them
 
 	most      int // the size in force, and the largest in force since the last turn
 	mostSince int
@@ -53,6 +56,7 @@ type waiter struct {
 	began    time.Time
 	deadline time.Time // zero: none
 	cancel   context.CancelFunc
+	asks     bool // by message
 	gaveUp   bool
 
 	done  chan struct{}
@@ -134,7 +138,21 @@ func (s *story) end() {
 func (s *story) pass(d time.Duration) { pass(d) }
 
 // acquire lets somebody call.
-func (s *story) acquire(patience time.Duration) {
+func (s *story) acquire(patience time.Duration) { s.call(patience, s.p.Acquire) }
+
+// ask lets somebody call by message. When an asker gives up the pool does not hear of it, and waits on for nobody.
+func (s *story) ask(patience time.Duration) {
+	var m messages.Acquire
+	if patience != forever {
+		m.Deadline = time.Now().Add(patience)
+	}
+	w := s.call(forever, func(ctx context.Context) (*Lease, error) {
+		return actors.Ask(ctx, s.p.Ref(), func(r actors.Reply[*Lease]) ToPool { return ToPool{Acquire: m, Reply: r} })
+	})
+	w.asks, w.deadline = true, m.Deadline
+}
+
+func (s *story) call(patience time.Duration, how func(context.Context) (*Lease, error)) *waiter {
 	ctx, cancel := context.WithCancel(context.Background())
 	w := &waiter{began: time.Now(), cancel: cancel, done: make(chan struct{})}
 	if patience != forever {
@@ -144,16 +162,20 @@ func (s *story) acquire(patience time.Duration) {
 	s.waiters = append(s.waiters, w)
 	go func() {
 		defer close(w.done)
-		w.lease, w.err = s.p.Acquire(ctx)
+		w.lease, w.err = how(ctx)
 		w.ended = time.Now()
 		cancel()
 	}()
+	return w
 }
 
 func (s *story) giveUp(n int) {
 	if len(s.waiters) > 0 {
 		w := s.waiters[n%len(s.waiters)]
 		w.gaveUp = true
+		if w.asks {
+			s.ghosts++
+		}
 		w.cancel()
 	}
 }
@@ -167,6 +189,14 @@ func (s *story) take(n int) *heldLease {
 	l := s.held[i]
 	s.held = slices.Delete(s.held, i, i+1)
 	return l
+}
+
+// tellBack gives a lease back by message.
+func (s *story) tellBack(l *Lease) {
+	if err := s.p.Ref().Tell(context.Background(), ToPool{Release: l}); err != nil {
+		s.fail("a release by message: %v", err)
+	}
+	synctest.Wait()
 }
 
 func (s *story) giveBack(n int, how func(*Lease)) {

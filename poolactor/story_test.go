@@ -2,6 +2,7 @@ package poolactor
 
 import (
 	"fmt"
+	"math/rand/v2"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -67,11 +68,16 @@ var happenings = []happening{
 	{"acquire", func(s *story, n int) { s.acquire(time.Duration(1+n) * 500 * time.Millisecond) }},
 	{"acquire", func(s *story, n int) { s.acquire(time.Duration(1+n) * 500 * time.Millisecond) }},
 	{"acquire without a deadline", func(s *story, _ int) { s.acquire(forever) }},
+	{"ask", func(s *story, n int) { s.ask(time.Duration(1+n) * 200 * time.Millisecond) }},
+	{"ask", func(s *story, n int) { s.ask(time.Duration(n) * 10 * time.Millisecond) }},
+	{"ask without a deadline", func(s *story, _ int) { s.ask(forever) }},
+	{"release by message", func(s *story, n int) { s.giveBack(n, s.tellBack) }},
 	{"release", func(s *story, n int) { s.giveBack(n, (*Lease).Release) }},
 	{"release", func(s *story, n int) { s.giveBack(n, (*Lease).Release) }},
 	{"release", func(s *story, n int) { s.giveBack(n, (*Lease).Release) }},
 	{"discard", func(s *story, n int) { s.giveBack(n, (*Lease).Discard) }},
 	{"release twice", func(s *story, n int) { s.afterRelease(n, func(l *heldLease) { l.Release() }) }},
+	{"release twice, by message", func(s *story, n int) { s.afterRelease(n, func(l *heldLease) { s.tellBack(l.Lease) }) }},
 	{"use after release", func(s *story, n int) { s.afterRelease(n, s.useInVain) }},
 	{"use", (*story).use},
 	{"use", (*story).use},
@@ -92,4 +98,38 @@ var happenings = []happening{
 	{"time passes", func(s *story, n int) { s.pass(time.Duration(n) * 100 * time.Microsecond) }},
 	{"time passes", func(s *story, n int) { s.pass(time.Duration(n) * 10 * time.Millisecond) }},
 	{"time passes", func(s *story, n int) { s.pass(time.Duration(n) * 300 * time.Millisecond) }},
+}
+
+// FuzzMessages tells stories that are written in bytes, two for each turn.
+func FuzzMessages(f *testing.F) {
+	for _, seed := range shortStories() {
+		f.Add(seed)
+	}
+	f.Fuzz(func(t *testing.T, text []byte) {
+		var turns []turn
+		for i := 0; i+1 < min(len(text), 2*longestFuzzed); i += 2 {
+			turns = append(turns, turn{int(text[i]) % len(happenings), int(text[i+1]) % (mostN + 1)})
+		}
+		synctest.Test(t, func(t *testing.T) {
+			if s := tell(t, turns); len(s.broken) > 0 {
+				t.Fatalf("%s\nafter:\n%s", strings.Join(s.broken, "\n"), strings.Join(s.log, "\n"))
+			}
+		})
+	})
+}
+
+// longestFuzzed is after how many turns a fuzzed story ends: long ones are TestStories' business.
+const longestFuzzed = 100
+
+// shortStories are those with every kind of turn in them, in some orders.
+func shortStories() (all [][]byte) {
+	r := rand.New(rand.NewPCG(1, 2))
+	for range 20 {
+		var text []byte
+		for _, what := range r.Perm(len(happenings)) {
+			text = append(text, byte(what), byte(r.IntN(mostN+1)))
+		}
+		all = append(all, text)
+	}
+	return all
 }
