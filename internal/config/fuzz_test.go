@@ -6,6 +6,8 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/stretchr/testify/require"
+
 	"github.com/seed-4ff2b7b9/supervised/internal/config"
 	"github.com/seed-4ff2b7b9/supervised/internal/secret/canary"
 )
@@ -45,5 +47,31 @@ func FuzzLoad(f *testing.F) {
 		for _, change := range config.Diff(config.Default(), c) {
 			requireNoCanary(t, change.Key)
 		}
+	})
+}
+
+// FuzzEnvironment looks for the same, whatever two variables say about any two keys.
+func FuzzEnvironment(f *testing.F) {
+	all := config.Keys()
+	for i := range all {
+		f.Add(uint8(i), "CANARY", uint8(i+1), "0")
+		f.Add(uint8(i), "-1", uint8(i+2), "1e300")
+		f.Add(uint8(i), "5s", uint8(i+3), "host:CANARY;x")
+	}
+	f.Fuzz(func(t *testing.T, one uint8, this string, two uint8, that string) {
+		if strings.ContainsRune(this+that, 0) {
+			return // a variable cannot hold one
+		}
+		t.Setenv("DATABASE_PASSWORD", canary.Password)
+		for key, value := range map[uint8]string{two: that, one: this} {
+			t.Setenv(all[int(key)%len(all)].Env, strings.ReplaceAll(value, "CANARY", canary.Password))
+		}
+		c, err := config.Load("", false)
+		if err != nil {
+			require.NotEmpty(t, parts(t, err))
+			return
+		}
+		_, err = c.ConnConfig()
+		require.NoError(t, err)
 	})
 }
