@@ -26,7 +26,6 @@ type story struct {
 	held    []*heldLease
 	past    []*heldLease // were released
 	waiters []*waiter
-	ghosts  int // calls by message that were given up: the pool may still wait for them
 
 	most      int // the size in force, and the largest in force since the last turn
 	mostSince int
@@ -56,7 +55,6 @@ type waiter struct {
 	began    time.Time
 	deadline time.Time // zero: none
 	cancel   context.CancelFunc
-	asks     bool // by message
 	gaveUp   bool
 
 	done  chan struct{}
@@ -140,7 +138,7 @@ func (s *story) pass(d time.Duration) { pass(d) }
 // acquire lets somebody call.
 func (s *story) acquire(patience time.Duration) { s.call(patience, s.p.Acquire) }
 
-// ask lets somebody call by message. When an asker gives up the pool does not hear of it, and waits on for nobody.
+// ask lets somebody call by message.
 func (s *story) ask(patience time.Duration) {
 	var m messages.Acquire
 	if patience != forever {
@@ -149,7 +147,7 @@ func (s *story) ask(patience time.Duration) {
 	w := s.call(forever, func(ctx context.Context) (*Lease, error) {
 		return actors.Ask(ctx, s.p.Ref(), func(r actors.Reply[*Lease]) ToPool { return ToPool{Acquire: m, Reply: r} })
 	})
-	w.asks, w.deadline = true, m.Deadline
+	w.deadline = m.Deadline
 }
 
 func (s *story) call(patience time.Duration, how func(context.Context) (*Lease, error)) *waiter {
@@ -173,9 +171,6 @@ func (s *story) giveUp(n int) {
 	if len(s.waiters) > 0 {
 		w := s.waiters[n%len(s.waiters)]
 		w.gaveUp = true
-		if w.asks {
-			s.ghosts++
-		}
 		w.cancel()
 	}
 }

@@ -103,8 +103,7 @@ func (s *story) exclusive() {
 // counts: the pool's figures are the model's.
 func (s *story) counts() {
 	st := s.p.Stat()
-	ghosts := st.Waiting - len(s.waiters)
-	if st.Leased != len(s.held) || st.Checking == 0 && (ghosts < 0 || ghosts > s.ghosts) {
+	if st.Leased != len(s.held) || st.Checking == 0 && st.Waiting != len(s.waiters) {
 		s.fail("%d are held, %d wait, but the pool says: %+v", len(s.held), len(s.waiters), st)
 	}
 	if st.Suspends != s.suspended || st.Max != s.most {

@@ -22,7 +22,11 @@ const storyTurns = 100_000
 
 func TestStories(t *testing.T) {
 	told, ends := 0, [endings]int{}
-	for told < scale(t, storyTurns) && !t.Failed() {
+	wanted := scale(t, storyTurns)
+	if underRaceDetector {
+		wanted /= 10
+	}
+	for told < wanted && !t.Failed() {
 		rapid.Check(t, func(rt *rapid.T) {
 			turns := stories.Draw(rt, "story")
 			var s *story
