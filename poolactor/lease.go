@@ -139,14 +139,17 @@ func (l *Lease) SendBatch(ctx context.Context, b *pgx.Batch) pgx.BatchResults {
 	return l.batch(ctx, s, s.conn.Load().PGX().SendBatch(ctx, b))
 }
 
-// CopyFrom copies rows into a table, as pgx.Conn.CopyFrom does.
+// CopyFrom copies rows into a table, as pgx.Conn.CopyFrom does. A panic of src, which pgx reads in a goroutine of its own,
+// comes out of CopyFrom as an *actors.PanicError, with the stack of its place; one in a method of a value that is
+// encoded there ends the process.
 func (l *Lease) CopyFrom(ctx context.Context, table pgx.Identifier, columns []string, src pgx.CopyFromSource) (int64, error) {
 	s, err := l.begin()
 	if err != nil {
 		return 0, err
 	}
-	n, err := s.conn.Load().PGX().CopyFrom(ctx, table, columns, src)
-	return n, l.end(ctx, s, err)
+	return l.copyFrom(ctx, s, src, func(src pgx.CopyFromSource) (int64, error) {
+		return s.conn.Load().PGX().CopyFrom(ctx, table, columns, src)
+	})
 }
 
 // Ping makes one round trip to the server.

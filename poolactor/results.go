@@ -46,19 +46,40 @@ func (r *rows) finish(err error) {
 	}
 }
 
+// errPanicked is what remains to be said of rows or a batch that something of the user's has ended by a panic.
+var errPanicked = errors.New("poolactor: a tracer or a function of the statement's panicked")
+
+// abandon ends rows whose end something of the user's has ended by a panic, a tracer's mostly: there is no other end to
+// wait for. In what state the connection is, nobody knows: it stays busy, and is closed when the lease is released.
+func (r *rows) abandon(ended *bool) {
+	if *ended || r.over {
+		return
+	}
+	r.over, r.err = true, errPanicked
+	if r.after != nil {
+		r.after()
+	}
+}
+
 func (r *rows) Next() bool {
 	if r.over {
 		return false
 	}
-	if r.Rows.Next() {
-		return true
+	ended := false
+	defer r.abandon(&ended)
+	more := r.Rows.Next()
+	ended = true
+	if !more {
+		r.finish(r.Rows.Err())
 	}
-	r.finish(r.Rows.Err())
-	return false
+	return more
 }
 
 func (r *rows) Close() {
+	ended := false
+	defer r.abandon(&ended)
 	r.Rows.Close()
+	ended = true
 	r.finish(r.Rows.Err())
 }
 
@@ -150,8 +171,15 @@ func (b *batch) Close() error {
 	if b.over {
 		return b.err
 	}
-	b.over = true
+	b.over, b.err = true, errPanicked
+	ended := false
+	defer func() {
+		if !ended && b.after != nil { // by a panic: see rows.abandon
+			b.after()
+		}
+	}()
 	err := b.BatchResults.Close()
+	ended = true
 	inTx := b.BatchResults.Tx() != nil && b.conn.InTx()
 	b.err = b.lease.end(b.ctx, b.slot, err)
 	if b.after != nil && !inTx {

@@ -144,8 +144,9 @@ func (t *tx) CopyFrom(ctx context.Context, table pgx.Identifier, columns []strin
 	if err != nil {
 		return 0, err
 	}
-	n, err := t.Tx.CopyFrom(ctx, table, columns, src)
-	return n, t.lease.end(ctx, s, err)
+	return t.lease.copyFrom(ctx, s, src, func(src pgx.CopyFromSource) (int64, error) {
+		return t.Tx.CopyFrom(ctx, table, columns, src)
+	})
 }
 
 func (t *tx) Prepare(ctx context.Context, name, sql string) (*pgconn.StatementDescription, error) {
