@@ -3,6 +3,7 @@ package actors_test
 import (
 	"context"
 	"errors"
+	"io"
 	"runtime"
 	"strings"
 	"sync"
@@ -347,6 +348,23 @@ func TestCrashIsLogged(t *testing.T) {
 	for _, part := range []string{`"level":"error"`, `"actor":"chatty"`, `"life":2`, "all over", "crash_test.go"} {
 		require.Contains(t, lines[1], part)
 	}
+}
+
+// TestAPanickingLogKeepsNothingFromAnybody: whoever asked is told of the crash, and the actor is only down.
+func TestAPanickingLogKeepsNothingFromAnybody(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		logger := zerolog.New(io.Discard).Hook(zerolog.HookFunc(func(*zerolog.Event, zerolog.Level, string) { panic("no paper") }))
+		a := handling(actors.Options{Logger: &logger}, func(context.Context, question) error { return errors.New("oh") })
+		asked := make(chan error, 1)
+		go func() {
+			_, err := ask(t.Context(), a.Ref(), 1)
+			asked <- err
+		}()
+		synctest.Wait()
+		require.EqualError(t, a.Serve(t.Context()), "oh")
+		require.ErrorIs(t, <-asked, actors.ErrCrashed)
+		require.Equal(t, actors.Down, a.Inspect().State)
+	})
 }
 
 // TestDoneForGood: a handler ends its actor with suture's sentinel, which is no crash unless it was thrown.

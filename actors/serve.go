@@ -129,10 +129,12 @@ func sentence(ctx context.Context, lifeErr, stopErr error) ending {
 	return ending{err: lifeErr, cause: lifeErr, text: lifeErr.Error(), crashed: true, final: final}
 }
 
+// log tells of a crash. A log whose writer or hook panics loses the line: it must not keep anybody from being told.
 func (a *Actor[M]) log(end ending) {
 	if a.options.Logger == nil {
 		return
 	}
+	defer func() { _ = recover() }()
 	event := a.options.Logger.Error().Str("actor", a.String()).Uint64("life", a.lives.Load()).Str("cause", end.text)
 	var p *PanicError
 	if errors.As(end.err, &p) {

@@ -69,7 +69,9 @@ type Config struct {
 	// 0.3 to 0.8 microseconds per acquire. Default false.
 	RecordStacks bool
 
-	// Logger receives one line per event. nil is silent.
+	// Logger receives one line per event. nil is silent. One goroutine of the pool writes to it, so nothing waits for a
+	// writer that is slow or panics: what it does not take in time is lost, and a WARN says how many lines that were.
+	// The end of the pool waits a second for its last lines.
 	Logger *zerolog.Logger
 
 	// DialFunc opens every socket for a connection, CancelDialFunc every socket for a cancel request, LookupFunc

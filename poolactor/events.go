@@ -58,24 +58,30 @@ func (p *Pool) relay() {
 	}
 }
 
-// logEvents writes events to the log in a goroutine of its own, so that a slow writer never slows the pool. The channel
-// it returns closes when the bus was closed and everything is written.
-func (p *Pool) logEvents() <-chan struct{} {
-	written := make(chan struct{})
-	if p.cfg.Logger == nil {
-		close(written)
-		return written
+// logGrace is how long the end of a pool waits for a log that is slow to write its last lines.
+const logGrace = time.Second
+
+// logEvents writes what the pool has to log, and its events, in goroutines of their own. What it returns ends that when
+// the bus was closed; a writer that does not return within the grace is left behind.
+func (p *Pool) logEvents() (end func()) {
+	if p.log == nil {
+		return func() {}
 	}
 	events := p.bus.Subscribe(context.Background(), 4*eventBuffer)
+	told := make(chan struct{})
+	go p.log.Run()
 	go func() {
-		defer close(written)
+		defer close(told)
 		for e := range events {
 			if e.Kind != EventActor {
-				_ = guarded(func() error { e.log(p.cfg.Logger); return nil }) // a writer that panics has told nobody
+				e.log(p.cfg.Logger)
 			}
 		}
 	}()
-	return written
+	return func() {
+		<-told
+		p.log.Close(logGrace)
+	}
 }
 
 func (k EventKind) level() zerolog.Level {

@@ -6,9 +6,11 @@ import (
 	"sync"
 	"testing"
 	"testing/synctest"
+	"time"
 
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgconn"
+	"github.com/rs/zerolog"
 	"github.com/stretchr/testify/require"
 
 	"github.com/seed-4ff2b7b9/supervised/internal/fakepg"
@@ -137,4 +139,39 @@ func TestAPanicIsNoGoodEnd(t *testing.T) {
 		require.ErrorIs(t, results.Close(), errPanicked)
 		trace.at = ""
 	})
+}
+
+// A log that takes nothing holds up neither those who dial in an outage, nor those who restart what crashed, nor the end.
+func TestABlockedLogHoldsNobodyUp(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		free := make(chan struct{})
+		log := zerolog.New(blocked{free})
+		server := fakepg.New()
+		defer server.Close()
+		cfg := fakeConfig(server)
+		cfg.Logger = &log
+		p, err := Open(t.Context(), cfg)
+		require.NoError(t, err)
+		server.Stop()
+		asked := make(chan error, 1)
+		go func() { asked <- p.Ping(t.Context()) }()
+		pass(2 * time.Second)
+		require.Equal(t, 3, p.outage.Load().Attempts)
+		server.Start()
+		began := time.Now()
+		require.NoError(t, <-asked)
+		require.Less(t, time.Since(began), 100*time.Millisecond)
+		began = time.Now()
+		require.NoError(t, p.Close())
+		require.LessOrEqual(t, time.Since(began), 2*logGrace)
+		close(free)
+	})
+}
+
+// blocked is a writer that takes nothing.
+type blocked struct{ free chan struct{} }
+
+func (b blocked) Write(p []byte) (int, error) {
+	<-b.free
+	return len(p), nil
 }

@@ -12,6 +12,7 @@ import (
 	"github.com/thejerf/suture/v4"
 
 	"github.com/seed-4ff2b7b9/supervised/actors"
+	"github.com/seed-4ff2b7b9/supervised/internal/asynclog"
 	"github.com/seed-4ff2b7b9/supervised/internal/broadcast"
 	"github.com/seed-4ff2b7b9/supervised/messages"
 	"github.com/seed-4ff2b7b9/supervised/supervisor"
@@ -65,6 +66,7 @@ type Pool struct {
 	returned chan struct{}
 	applied  broadcast.Bus[uint64]
 	bus      broadcast.Bus[Event]
+	log      *asynclog.Log // what Config.Logger leads to; nil: silent
 	actor    *poolActor
 	retry    *actors.Actor[messages.ToRetry]
 	health   *actors.Actor[messages.ToHealth]
@@ -119,6 +121,10 @@ func New(cfg Config) (*Pool, error) {
 		crew:     newCrew(),
 		up:       make(chan struct{}),
 		done:     make(chan struct{}),
+	}
+	if cfg.Logger != nil {
+		p.log = asynclog.New(cfg.Logger)
+		p.cfg.Logger = p.log.Logger()
 	}
 	p.life, p.endLife = context.WithCancel(context.Background())
 	p.maxSize.Store(int64(cfg.MaxSize))
@@ -181,12 +187,12 @@ func (p *Pool) run() {
 		defer close(relayed)
 		p.relay()
 	}()
-	logged := p.logEvents()
+	endLog := p.logEvents()
 	<-p.tree.Done()
 	p.finish(p.tree.Err())
 	<-relayed
 	p.bus.Close()
-	<-logged
+	endLog()
 	close(p.done)
 }
 

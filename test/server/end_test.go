@@ -9,7 +9,6 @@ import (
 	"testing"
 	"time"
 
-	"github.com/rs/zerolog"
 	"github.com/stretchr/testify/require"
 	"github.com/thejerf/suture/v4"
 
@@ -184,63 +183,6 @@ func TestCloseInAnOutage(t *testing.T) {
 	}
 }
 
-// tripwire is a log whose writer panics at the lines of the actor that dials: a way to make it crash from outside.
-type tripwire struct{ trips atomic.Int64 }
-
-func (w *tripwire) Write(line []byte) (int, error) {
-	if strings.Contains(string(line), "callers_give_up_after") {
-		w.trips.Add(1)
-		panic("no room on the disk")
-	}
-	return len(line), nil
-}
-
-func crashing(t *testing.T, restart supervisor.Restart) (*tripwire, func(*poolactor.Config)) {
-	t.Helper()
-	proxy, through := proxied(t)
-	proxy.Refuse()
-	wire := &tripwire{}
-	return wire, func(c *poolactor.Config) {
-		through(c)
-		logger := zerolog.New(wire)
-		c.Logger = &logger
-		c.Supervision.Upkeep = restart
-		c.Retry.Initial = 100 * time.Millisecond
-	}
-}
-
-func TestCloseInCrashBackoff(t *testing.T) {
-	wire, crash := crashing(t, supervisor.Restart{Initial: time.Hour, Max: time.Hour})
-	p := open(t, crash)
-	errs := waiters(t, p, 3)
-	require.Eventually(t, func() bool { return wire.trips.Load() == 1 }, patience, time.Millisecond)
-	promptly(t, p)
-	allGet(t, errs, 3, poolactor.ErrClosed)
-	require.NoError(t, p.Err())
-}
-
-func TestAnActorThatGivesUpEndsThePool(t *testing.T) {
-	_, crash := crashing(t, supervisor.Restart{Never: true})
-	p := open(t, crash)
-	errs := make(chan error, 5)
-	for range 5 {
-		go func() {
-			_, err := p.Acquire(context.Background())
-			errs <- err
-		}()
-	}
-	allGet(t, errs, 5, poolactor.ErrStopped)
-	<-p.Done()
-	ended(t, p, poolactor.ErrStopped)
-	var gaveUp *supervisor.GaveUpError
-	require.ErrorAs(t, p.Err(), &gaveUp)
-	require.ErrorIs(t, p.Err(), poolactor.ErrStopped)
-	require.ErrorContains(t, p.Err(), "no room on the disk")
-	require.ErrorContains(t, p.Err(), "retry")
-	_, err := p.Acquire(within(t, patience))
-	require.ErrorContains(t, err, "no room on the disk", "later callers learn the cause")
-}
-
 // worker is a service that needs the pool.
 type worker struct {
 	pool   *poolactor.Pool
@@ -288,20 +230,16 @@ func TestThePoolInATreeOfItsUser(t *testing.T) {
 	require.NoError(t, tree.Err())
 }
 
-// A pool that its user closes ends nothing else in the tree; one that gives up ends the tree with its cause.
+// A pool that its user closes ends nothing else in the tree.
 func TestAMountedPoolThatEnds(t *testing.T) {
-	mount := func(t *testing.T, change func(*poolactor.Config)) (*poolactor.Pool, *supervisor.Tree) {
-		p, err := poolactor.New(configure(t, pgtest.Server(t).DSN(), change))
+	t.Run("closed", func(t *testing.T) {
+		p, err := poolactor.New(configure(t, pgtest.Server(t).DSN(), nil))
 		require.NoError(t, err)
 		tree, err := supervisor.New(supervisor.Config{Name: "app"},
 			supervisor.Group{Name: "storage", Children: []supervisor.Child{p.Service()}})
 		require.NoError(t, err)
 		require.NoError(t, tree.Start(within(t, patience)))
 		t.Cleanup(func() { _ = tree.Stop(within(t, patience)) })
-		return p, tree
-	}
-	t.Run("closed", func(t *testing.T) {
-		p, tree := mount(t, nil)
 		require.NoError(t, p.Ping(within(t, patience)))
 		require.NoError(t, p.Close())
 		ended(t, p, poolactor.ErrClosed)
@@ -311,16 +249,6 @@ func TestAMountedPoolThatEnds(t *testing.T) {
 		default:
 		}
 		require.NoError(t, tree.Stop(within(t, patience)))
-	})
-	t.Run("gave up", func(t *testing.T) {
-		_, crash := crashing(t, supervisor.Restart{Never: true})
-		p, tree := mount(t, crash)
-		_, err := p.Acquire(context.Background())
-		require.ErrorIs(t, err, poolactor.ErrStopped)
-		<-tree.Done()
-		ended(t, p, poolactor.ErrStopped)
-		require.ErrorIs(t, tree.Err(), poolactor.ErrStopped)
-		require.ErrorContains(t, tree.Err(), "no room on the disk")
 	})
 	t.Run("closed before it ran", func(t *testing.T) {
 		p, err := poolactor.New(configure(t, pgtest.Server(t).DSN(), nil))
