@@ -45,20 +45,28 @@ func kills(ctx context.Context, l *Lab, k Kind, times int, down time.Duration) (
 		if i > 0 {
 			Pass(ctx, time.Second)
 		}
-		f := x.Strike(ctx)
-		if err := server.Kill(); err != nil {
+		if err := x.killAndStart(ctx, server, down); err != nil {
 			return Result{}, err
 		}
-		f.DeadBy = time.Now().Add(afterlife)
-		Pass(ctx, down)
-		if err := server.StartAgain(ctx); err != nil {
-			return Result{}, err
-		}
-		// A server does not start as long as a backend of an earlier one has the shared memory.
-		f.DeadBy = earlier(f.DeadBy, server.AcceptedAt())
-		x.Accepted(ctx, f, server.AcceptedAt(), 0)
 	}
 	return x.Finish(ctx), nil
+}
+
+// killAndStart kills a server once, and starts it again.
+func (x *Experiment) killAndStart(ctx context.Context, server *postgres.Server, down time.Duration) error {
+	f := x.Strike(ctx)
+	if err := server.Kill(); err != nil {
+		return err
+	}
+	f.DeadBy = time.Now().Add(afterlife)
+	Pass(ctx, down)
+	if err := server.StartAgain(ctx); err != nil {
+		return err
+	}
+	// A server does not start as long as a backend of an earlier one has the shared memory.
+	f.DeadBy = earlier(f.DeadBy, server.AcceptedAt())
+	x.Accepted(ctx, f, server.AcceptedAt(), 0)
+	return nil
 }
 
 func stops(mode postgres.StopMode) func(context.Context, *Lab, Kind) (Result, error) {

@@ -15,6 +15,7 @@ func Rows() []Row {
 		refusals(),
 		failovers(),
 		crashes(),
+		foreigners(),
 		crowds(),
 		manners(),
 	)
