@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"os"
 	"runtime"
+	"sync"
 	"time"
 
 	"github.com/jackc/pgx/v5"
@@ -53,6 +54,7 @@ type Experiment struct {
 	autopsy *autopsy // nil: nobody looks after single backends
 	outages []outage
 	excuse  func(Call) bool
+	later   sync.Mutex // of FailLater
 	result  Result
 }
 
@@ -217,6 +219,13 @@ func (x *Experiment) Against(format string, args ...any) {
 	} else {
 		x.Note(format, args...)
 	}
+}
+
+// FailLater is Fail for goroutines of a row.
+func (x *Experiment) FailLater(format string, args ...any) {
+	x.later.Lock()
+	defer x.later.Unlock()
+	x.Fail(format, args...)
 }
 
 // Took notes how long something took, and the same for a control: how long it would have taken without a pool.

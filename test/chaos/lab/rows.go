@@ -18,5 +18,6 @@ func Rows() []Row {
 		foreigners(),
 		crowds(),
 		manners(),
+		closings(),
 	)
 }

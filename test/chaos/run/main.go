@@ -22,6 +22,9 @@ import (
 )
 
 func main() {
+	if lab.Victim() {
+		return
+	}
 	only := flag.String("only", "", "run the rows whose number matches this `regexp`")
 	repeat := flag.Int("repeat", 0, "run rows with a bound in time `N` times; 0 is five times")
 	short := flag.Bool("short", false, "this project's pool only, and no row that takes long")
