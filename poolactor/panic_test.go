@@ -32,15 +32,18 @@ func (t *tracer) TraceQueryStart(ctx context.Context, _ *pgx.Conn, _ pgx.TraceQu
 	t.hit("query start")
 	return ctx
 }
+
 func (t *tracer) TraceQueryEnd(context.Context, *pgx.Conn, pgx.TraceQueryEndData) { t.hit("query end") }
 
 func (t *tracer) TraceBatchStart(ctx context.Context, _ *pgx.Conn, _ pgx.TraceBatchStartData) context.Context {
 	t.hit("batch start")
 	return ctx
 }
+
 func (t *tracer) TraceBatchQuery(context.Context, *pgx.Conn, pgx.TraceBatchQueryData) {
 	t.hit("batch query")
 }
+
 func (t *tracer) TraceBatchEnd(context.Context, *pgx.Conn, pgx.TraceBatchEndData) {
 	t.hit("batch end")
 }
@@ -49,6 +52,7 @@ func (t *tracer) TracePrepareStart(ctx context.Context, _ *pgx.Conn, _ pgx.Trace
 	t.hit("prepare start")
 	return ctx
 }
+
 func (t *tracer) TracePrepareEnd(context.Context, *pgx.Conn, pgx.TracePrepareEndData) {
 	t.hit("prepare end")
 }
