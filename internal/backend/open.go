@@ -75,6 +75,10 @@ type opening struct {
 func (op *opening) configure(cfg *pgx.ConnConfig) *pgx.ConnConfig {
 	cfg = cfg.Copy()
 	cfg.DialFunc = op.dial
+	contain(cfg.TLSConfig)
+	for _, other := range cfg.Fallbacks {
+		contain(other.TLSConfig)
+	}
 	cfg.BuildContextWatcherHandler = func(pg *pgconn.PgConn) ctxwatch.Handler {
 		l := op.current.Load()
 		if l.pg == nil { // else pgconn.Construct makes a new one over the same socket
