@@ -192,7 +192,6 @@ func deafLog(ctx context.Context, l *Lab, k Kind) (Result, error) {
 	if err == nil {
 		err = x.killAndStart(ctx, server, time.Second)
 	}
-	x.Note("%d events were lost by subscribers that do not read", x.Pool().Stat().LostEvents)
 	ignore()
 	close(free)
 	return x.Finish(ctx), err
