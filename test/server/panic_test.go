@@ -62,7 +62,7 @@ func TestASourceOfRowsThatEndsItsGoroutine(t *testing.T) {
 	var crash *actors.PanicError
 	func() {
 		defer func() { crash, _ = recover().(*actors.PanicError) }()
-		_, _ = p.CopyFrom(within(t, patience), id, []string{"n"}, rowsThat{nothing, runtime.Goexit, nothing})
+		_, _ = p.CopyFrom(t.Context(), id, []string{"n"}, rowsThat{nothing, runtime.Goexit, nothing}) // nothing else ends it
 	}()
 	require.ErrorIs(t, crash, actors.ErrGoexit)
 	require.Zero(t, ask[int](t, p, "select count(*) from exited"))
