@@ -17,7 +17,8 @@ var (
 	ErrClosed = errors.New("poolactor: the pool is closed")
 	// ErrReleased: the lease was released before.
 	ErrReleased = errors.New("poolactor: the lease was released")
-	// ErrRevoked: the pool took the lease away and closed its connection.
+	// ErrRevoked: the pool took the lease away and closed its connection, because it was held for longer than
+	// Config.LeaseMaxAge or because the pool ended.
 	ErrRevoked = errors.New("poolactor: the lease was revoked and its connection closed")
 	// ErrBusy: another statement, or unread rows, are using the lease. A lease serves one statement at a time; close
 	// the rows or the batch first, or acquire a second lease.

@@ -22,6 +22,8 @@ const (
 	EventRolledBack  EventKind = "rolled_back"  // a lease was released inside a transaction
 	EventUnclean     EventKind = "unclean"      // a session could not be made fit for its next lease
 	EventForgotten   EventKind = "forgotten"    // a lease was dropped without Release
+	EventOverdue     EventKind = "overdue"      // a lease has been held for Config.LeaseWarnAfter; told once
+	EventRevoked     EventKind = "revoked"      // a lease was taken away: Config.LeaseMaxAge, or the end of the pool
 	EventActor       EventKind = "actor"        // something about one of the pool's actors: see Actor and What
 )
 
@@ -32,7 +34,8 @@ type Event struct {
 	Slot     int
 	PID      uint32
 	Label    string
-	Stack    string        // where a forgotten lease was acquired, if that was recorded
+	Stack    string        // where a forgotten, overdue or revoked lease was acquired, if that was recorded
+	Held     time.Duration // how long it had been held
 	Took     time.Duration // how long an outage lasted
 	Attempts int           // scheduled attempts that failed in it
 	Actor    string        // the actor's path in the tree
@@ -86,9 +89,9 @@ func (p *Pool) logEvents() (end func()) {
 
 func (k EventKind) level() zerolog.Level {
 	switch k {
-	case EventForgotten, EventRefused:
+	case EventForgotten, EventRefused, EventRevoked:
 		return zerolog.ErrorLevel
-	case EventCheckFailed, EventDistrusted, EventOutage, EventRolledBack, EventUnclean:
+	case EventCheckFailed, EventDistrusted, EventOutage, EventRolledBack, EventUnclean, EventOverdue:
 		return zerolog.WarnLevel
 	case EventRecovered:
 		return zerolog.InfoLevel
@@ -107,6 +110,9 @@ func (e Event) log(to *zerolog.Logger) {
 	}
 	if e.Stack != "" {
 		l = l.Str("stack", e.Stack)
+	}
+	if e.Held != 0 {
+		l = l.Stringer("held", e.Held.Round(time.Millisecond))
 	}
 	if e.Took != 0 {
 		l = l.Dur("took", e.Took).Int("attempts", e.Attempts)
@@ -139,6 +145,10 @@ func (k EventKind) sentence() string {
 		return "a session could not be made fit for its next lease: its connection is closed"
 	case EventForgotten:
 		return "a lease was dropped without Release: its connection is closed"
+	case EventOverdue:
+		return "a lease has been held for long"
+	case EventRevoked:
+		return "a lease was held for too long and taken away: its connection is closed"
 	default:
 		return string(k)
 	}
@@ -147,5 +157,5 @@ func (k EventKind) sentence() string {
 // reportForgotten tells about a lease that the leak watch found.
 func (p *Pool) reportForgotten(s *slot) {
 	p.forgottenLeases.Add(1)
-	p.publish(Event{Kind: EventForgotten, Slot: s.index, PID: s.pid(), Label: s.labelled(), Stack: s.stackTrace()})
+	p.publish(p.leaseEvent(EventForgotten, s, s.word.Load()))
 }

@@ -170,7 +170,7 @@ func (p *Pool) handBack(t *token, gen uint64, to state, flags word) bool {
 			return false
 		}
 		n := w.to(to).with(flags)
-		if to == free && w.has(flagRetire|flagRevoked) {
+		if to == free && w.has(flagRetire) {
 			n = w.to(broken)
 		}
 		if !s.word.swap(w, n) {

@@ -225,7 +225,6 @@ func TestWhereALeaseGoes(t *testing.T) {
 		{name: "to a suspended pool", to: free, want: free, gate: gateSuspended},
 		{name: "to a closed pool", to: free, want: free, gate: gateClosed},
 		{name: "of a retired connection", flags: flagRetire, to: free, want: broken},
-		{name: "of a revoked connection", flags: flagRevoked, to: free, want: broken},
 		{name: "of a broken connection", to: broken, want: broken},
 	} {
 		t.Run(c.name, func(t *testing.T) {
@@ -453,6 +452,9 @@ func TestOnlyTheLeaseOfItsGenerationUsesAConnection(t *testing.T) {
 	gen, ok := tok.claim()
 	require.True(t, ok)
 	s := tok.slot
+	require.False(t, s.granted(s.word.Load()))
+	s.open(gen)
+	require.True(t, s.granted(s.word.Load()))
 	require.False(t, s.begin(gen-1))
 	require.False(t, s.begin(gen+1))
 	require.True(t, s.begin(gen))

@@ -81,13 +81,12 @@ var (
 // clean has a connection made fit for its next lease by a worker.
 func (p *Pool) clean(t *token, gen uint64) {
 	s := t.slot
-	s.tended.Store(p.now())
 	for {
 		w := s.word.Load()
 		if w.state() != leased || w.gen() != gen {
 			return
 		}
-		if w.has(flagRetire | flagRevoked) {
+		if w.has(flagRetire) {
 			p.handBack(t, gen, broken, 0)
 			return
 		}
@@ -95,6 +94,7 @@ func (p *Pool) clean(t *token, gen uint64) {
 			break
 		}
 	}
+	s.tended.Store(p.now())
 	if !p.crew.Go(func() { p.restore(s) }) {
 		p.endTending(s, cleaning, false)
 	}

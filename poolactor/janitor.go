@@ -8,14 +8,15 @@ import (
 )
 
 // janitor is the actor that replaces old connections and closes unused ones, wherever they are: what is leased leaves
-// when it comes back. It sets flags and words by compare-and-swap, so it needs no turn of the pool actor and no mailbox.
+// when it comes back. It also watches how long leases are held. It sets flags and words by compare-and-swap, so it needs no
+// turn of the pool actor and no mailbox.
 type janitor struct {
 	p     *Pool
 	seen  []uint64 // by slot: the lease it last saw there
 	since []int64  // and when it saw it first
 }
 
-// janitorEvery is how exact lifetimes are.
+// janitorEvery is how exact lifetimes and the limits of leases are.
 const janitorEvery = time.Second
 
 func (j *janitor) String() string { return "janitor" }
@@ -41,6 +42,7 @@ func (j *janitor) round(now int64) {
 	spare := j.spare(slots)
 	for i, s := range slots {
 		failpoint.Hit("janitor.looking")
+		j.p.watchLease(s, now)
 		unused := j.unused(i, s, now)
 		w := s.word.Load()
 		if spare > 0 && j.p.cfg.MaxIdleTime > 0 && unused >= int64(j.p.cfg.MaxIdleTime) && w.state().in(unleased) && !w.has(flagRetire) {

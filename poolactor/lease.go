@@ -20,9 +20,13 @@ import (
 //
 // A lease that is dropped without Release is noticed by the garbage collector: its place is given back, its connection
 // closed, and the loss is logged as an error.
+//
+// A lease that is held for longer than Config.LeaseMaxAge is taken away: what runs on it is cancelled and fails, its
+// connection is closed, its place serves others, and every method but Release answers ErrRevoked from then on.
 type Lease struct {
 	token atomic.Pointer[token] // nil once released
 	gen   uint64
+	conn  *backend.Conn
 }
 
 // grant makes the lease of an accepted claim.
@@ -37,8 +41,9 @@ func (p *Pool) grant(ctx context.Context, t *token, gen uint64, now int64) *Leas
 	if p.cfg.RecordStacks {
 		s.recordStack()
 	}
-	l := &Lease{gen: gen}
+	l := &Lease{gen: gen, conn: s.conn.Load()}
 	l.token.Store(t)
+	s.open(gen)
 	return l
 }
 
@@ -49,30 +54,36 @@ func (l *Lease) begin() (*slot, error) {
 		return nil, ErrReleased
 	}
 	s := t.slot
-	if !s.begin(l.gen) {
-		if s.use.Load()>>1 == l.gen && l.token.Load() != nil {
-			return nil, ErrBusy
-		}
-		return nil, ErrReleased
-	}
-	w := s.word.Load()
-	if w.state() != leased || w.gen() != l.gen || w.has(flagRevoked) {
+	fenced := s.begin(l.gen)
+	switch {
+	case !s.isOf(l.gen): // looked at behind the fence: from now on a revocation leaves the connection to this statement
 		s.end(l.gen)
-		if w.gen() == l.gen && w.has(flagRevoked) {
-			return nil, ErrRevoked
-		}
+		return nil, l.over()
+	case fenced:
+		return s, nil
+	case l.token.Load() == nil:
 		return nil, ErrReleased
+	default:
+		return nil, ErrBusy
 	}
-	return s, nil
+}
+
+// over is the error of a lease whose slot is not its own any more: nobody but its holder makes it forget its token.
+func (l *Lease) over() error {
+	if l.token.Load() == nil {
+		return ErrReleased
+	}
+	return ErrRevoked
 }
 
 // end gives the connection back to the lease and draws the conclusions from the statement's outcome. After a Release by
-// another goroutine there is nothing to give back, and nothing to learn about whoever has the slot now.
+// another goroutine, or a revocation, there is nothing to give back, and nothing to learn about whoever has the slot now.
 func (l *Lease) end(ctx context.Context, s *slot, err error) error {
-	if w := s.word.Load(); !s.holds(l.gen) || w.state() != leased || w.gen() != l.gen {
-		return backend.Explain(ctx, err)
+	if s.isOf(l.gen) {
+		err = s.pool.assess(ctx, s, err)
+	} else if err = backend.Explain(ctx, err); err != nil && l.over() == ErrRevoked {
+		err = errors.Join(ErrRevoked, err)
 	}
-	err = s.pool.assess(ctx, s, err)
 	s.end(l.gen)
 	runtime.KeepAlive(l)
 	return err
@@ -86,9 +97,6 @@ func (p *Pool) assess(ctx context.Context, s *slot, err error) error {
 	}
 	if answered(err) {
 		p.prove(s)
-	}
-	if s.word.Load().has(flagRevoked) {
-		return errors.Join(ErrRevoked, err)
 	}
 	p.learn(s, err)
 	return backend.Explain(ctx, err)
@@ -109,7 +117,7 @@ func (l *Lease) Exec(ctx context.Context, sql string, args ...any) (pgconn.Comma
 	if err != nil {
 		return pgconn.CommandTag{}, err
 	}
-	tag, err := s.conn.Load().PGX().Exec(ctx, sql, args...)
+	tag, err := l.conn.PGX().Exec(ctx, sql, args...)
 	return tag, l.end(ctx, s, err)
 }
 
@@ -120,7 +128,7 @@ func (l *Lease) Query(ctx context.Context, sql string, args ...any) (pgx.Rows, e
 	if err != nil {
 		return failedRows{err}, err
 	}
-	return l.rows(ctx, s)(s.conn.Load().PGX().Query(ctx, sql, args...))
+	return l.rows(ctx, s)(l.conn.PGX().Query(ctx, sql, args...))
 }
 
 // QueryRow runs one statement that returns one row, as pgx.Conn.QueryRow does. The lease is busy until Scan.
@@ -136,7 +144,7 @@ func (l *Lease) SendBatch(ctx context.Context, b *pgx.Batch) pgx.BatchResults {
 	if err != nil {
 		return failedBatch{err}
 	}
-	return l.batch(ctx, s, s.conn.Load().PGX().SendBatch(ctx, b))
+	return l.batch(ctx, s, l.conn.PGX().SendBatch(ctx, b))
 }
 
 // CopyFrom copies rows into a table, as pgx.Conn.CopyFrom does. A panic of src, which pgx reads in a goroutine of its own,
@@ -148,7 +156,7 @@ func (l *Lease) CopyFrom(ctx context.Context, table pgx.Identifier, columns []st
 		return 0, err
 	}
 	return l.copyFrom(ctx, s, src, func(src pgx.CopyFromSource) (int64, error) {
-		return s.conn.Load().PGX().CopyFrom(ctx, table, columns, src)
+		return l.conn.PGX().CopyFrom(ctx, table, columns, src)
 	})
 }
 
@@ -158,7 +166,7 @@ func (l *Lease) Ping(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	return l.end(ctx, s, s.conn.Load().PGX().Ping(ctx))
+	return l.end(ctx, s, l.conn.PGX().Ping(ctx))
 }
 
 // Begin starts a transaction. See BeginTx.
@@ -184,9 +192,9 @@ func (l *Lease) Raw(f func(*pgx.Conn) error) error {
 		return err
 	}
 	if s.pool.cfg.Reset == ResetNone {
-		s.conn.Load().Note(backend.Unfenced)
+		l.conn.Note(backend.Unfenced)
 	}
-	if err := f(s.conn.Load().PGX()); err != nil {
+	if err := f(l.conn.PGX()); err != nil {
 		return l.end(context.Background(), s, err)
 	}
 	s.end(l.gen) // f need not have asked the server anything, so this proves nothing
@@ -201,13 +209,14 @@ func (l *Lease) Hijack() (*pgx.Conn, error) {
 	if err != nil {
 		return nil, err
 	}
-	t := l.token.Swap(nil)
-	conn := s.conn.Load()
-	if _, ok := s.word.move(gone, leased); t == nil || !ok {
+	if t := l.token.Swap(nil); t == nil {
 		return nil, ErrReleased
 	}
+	if !s.take(l.gen, gone, 0) {
+		return nil, ErrRevoked
+	}
 	s.pool.tell(hint{slot: s})
-	return conn.PGX(), nil
+	return l.conn.PGX(), nil
 }
 
 // Discard releases the lease and closes its connection. A second call, or one after Release, does nothing.
@@ -229,7 +238,7 @@ func (l *Lease) release(discard bool) {
 		p.handBack(t, l.gen, broken, flagSevere)
 		return
 	}
-	c := s.conn.Load()
+	c := l.conn
 	switch fit := c.Fit(); {
 	case discard:
 		p.handBack(t, l.gen, broken, 0)

@@ -162,11 +162,17 @@ func (p *Pool) closeSlot(s *slot) {
 	}
 	failpoint.Hit("worker.closing")
 	c := s.conn.Load()
-	if w.has(flagSevere) {
+	ctx, cancel := context.WithTimeout(context.Background(), closeTimeout)
+	defer cancel()
+	switch {
+	case w.has(flagRevoked):
+		p.reportRevoked(s, w)
 		c.Sever()
-	} else {
-		ctx, cancel := context.WithTimeout(context.Background(), closeTimeout)
-		defer cancel()
+		_ = c.Cancel(ctx) // nothing is left to do if the server cannot be reached
+		c.Abandon()
+	case w.has(flagSevere):
+		c.Sever()
+	default:
 		if err := guarded(func() error { return c.Close(ctx) }); err != nil {
 			c.Sever()
 		}

@@ -86,6 +86,7 @@ type statistics struct {
 	dials, dialsFailed, closed   atomic.Int64
 	checks, checksFailed, audits atomic.Int64
 	forgottenLeases, cleanings   atomic.Int64
+	revokedLeases                atomic.Int64
 }
 
 // Open makes a pool and starts it in a supervision tree of its own. It does not wait for the server; use WaitReady for
@@ -219,8 +220,9 @@ func (p *Pool) finish(cause error) {
 // sweep closes what is left when no actor runs any more.
 func (p *Pool) sweep() {
 	for _, s := range p.all() {
-		if w := s.word.Load(); !w.has(flagRevoked) && s.word.flag(flagRevoked, leased) {
-			p.revoke(s)
+		if w := s.word.Load(); s.revoke(w.gen()) {
+			p.startCloser(s)
+			continue
 		}
 		if s.word.flag(flagRetire, checking, cleaning) {
 			s.conn.Load().Sever()
@@ -228,18 +230,6 @@ func (p *Pool) sweep() {
 		s.word.move(doomed, opened, resting, free, broken)
 		p.closeSlot(s)
 	}
-}
-
-// revoke closes the socket of a lease whose holder may be using it, and asks the server to cancel what runs there: it
-// would notice only later that its client is gone. Nothing else of the connection is touched.
-func (p *Pool) revoke(s *slot) {
-	c := s.conn.Load()
-	c.Sever()
-	p.crew.Go(func() {
-		ctx, cancel := context.WithTimeout(context.Background(), closeTimeout)
-		defer cancel()
-		_ = c.Cancel(ctx) // nothing is left to do if the server cannot be reached
-	})
 }
 
 // Service is the pool as a child of your own supervision tree, with its actors below it. It serves once: a pool that

@@ -110,8 +110,36 @@ func TestExhaustedNamesTheHolders(t *testing.T) {
 		require.Equal(t, "report", exhausted.Holders[0].Label)
 		require.Equal(t, 4*time.Second, exhausted.Holders[0].For)
 		require.Contains(t, exhausted.Holders[0].Stack, "TestExhaustedNamesTheHolders")
-		require.Contains(t, err.Error(), "report holds PID")
+		require.Regexp(t, `report holds PID \d+ for 4s acquired at \S+\.TestExhaustedNamesTheHolders`, err.Error())
 		l.Release()
+	})
+}
+
+// Whatever way a lease was taken, its holder is whoever called the pool.
+func TestTheHolderIsWhoeverCalledThePool(t *testing.T) {
+	inMemory(t, func(c *Config) { c.MaxSize = 1; c.RecordStacks = true }, func(t *testing.T, p *Pool, server *fakepg.Server) {
+		holds := func(name string) {
+			t.Helper()
+			h := p.Holders()
+			require.Len(t, h, 1)
+			require.Regexp(t, `^unlabelled holds PID \d+ for 0s acquired at \S+\.`+name+` \(\S+pool_test\.go:\d+\)$`, h[0].String())
+			require.Contains(t, h[0].Stack, "\n", "and the way there")
+		}
+		l := acquired(t, p) // the first waits for a dial
+		require.Contains(t, p.Holders()[0].String(), "poolactor.acquired (")
+		l.Release()
+		fast, err := p.Acquire(t.Context())
+		require.NoError(t, err)
+		holds(`TestTheHolderIsWhoeverCalledThePool\.\S+`)
+		fast.Release()
+		rows, err := p.Query(t.Context(), "select 1")
+		require.NoError(t, err)
+		holds(`TestTheHolderIsWhoeverCalledThePool\.\S+`)
+		rows.Close()
+		require.NoError(t, p.Retry(t.Context(), RetryPolicy{}, func(context.Context, pgx.Tx) error {
+			holds(`TestTheHolderIsWhoeverCalledThePool\.\S+`)
+			return nil
+		}))
 	})
 }
 

@@ -42,20 +42,17 @@ func (l *Lease) first(f func(*Lease) error) error {
 			l.Release()
 		}
 	}()
-	l.conn().ClearSent()
+	l.conn.ClearSent()
 	err := f(l)
 	returned = true
 	return err
 }
 
-// conn is the connection of a lease that its caller has not released.
-func (l *Lease) conn() *backend.Conn { return l.token.Load().slot.conn.Load() }
-
 // unsent tells whether err came of a connection that was lost before a byte was written to it on this lease.
-func (l *Lease) unsent(err error) bool { return !l.conn().Sent() && l.lost(err) }
+func (l *Lease) unsent(err error) bool { return !l.conn.Sent() && l.lost(err) }
 
 // spent makes what was begun on this lease something that cannot be repeated.
-func (l *Lease) spent() { l.conn().MarkSent() }
+func (l *Lease) spent() { l.conn.MarkSent() }
 
 // lost tells whether err came of the loss of the lease's connection. It asks both: the same kind of error may have come
 // from elsewhere, and pgx also closes connections for reasons of its caller's. A revoked lease is not lost.
@@ -64,7 +61,7 @@ func (l *Lease) lost(err error) bool {
 	if busy != nil {
 		return false
 	}
-	closed := s.conn.Load().Closed()
+	closed := l.conn.Closed()
 	s.end(l.gen)
 	if !closed {
 		return false

@@ -157,7 +157,7 @@ func (d deaf) Write(p []byte) (int, error) {
 func TestALeasesOwnStatementIsNotRepeated(t *testing.T) {
 	inMemory(t, neverChecked(2), func(t *testing.T, p *Pool, server *fakepg.Server) {
 		l := acquired(t, p)
-		server.Kill(l.conn().PID())
+		server.Kill(l.conn.PID())
 		_, err := l.Exec(t.Context(), "select 1")
 		require.Error(t, err)
 		l.Release()

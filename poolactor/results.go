@@ -152,7 +152,7 @@ type batch struct {
 }
 
 func (l *Lease) batch(ctx context.Context, s *slot, inner pgx.BatchResults) *batch {
-	return &batch{BatchResults: inner, ctx: ctx, lease: l, slot: s, conn: s.conn.Load()}
+	return &batch{BatchResults: inner, ctx: ctx, lease: l, slot: s, conn: l.conn}
 }
 
 // Tx is the transaction that the batch began, or nil.

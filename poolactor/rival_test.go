@@ -96,8 +96,24 @@ func TestARivalsChangeStands(t *testing.T) {
 			change: func(_ *Pool, l *life, _ *token) { l.shrinkTo(0) },
 		},
 		"revoked before the leak watch takes it": {
-			from: leased, rival: mark(flagRevoked), want: broken, flags: flagRevoked | flagSevere,
+			from: leased, rival: func(s *slot) { store(s, s.word.Load().to(doomed).with(flagRevoked)) }, want: doomed, flags: flagRevoked,
 			change: func(_ *Pool, _ *life, tok *token) { reclaim(lostLease{slot: tok.slot, tid: tok.tid}) },
+		},
+		"revoked before it is handed back": {
+			from: leased, rival: become(doomed), want: doomed,
+			change: func(p *Pool, _ *life, tok *token) { p.handBack(tok, 0, free, 0) },
+		},
+		"handed back before it is revoked": {
+			from: leased, rival: become(free), want: free,
+			change: func(_ *Pool, _ *life, tok *token) { tok.slot.revoke(0) },
+		},
+		"leased anew before it is revoked": {
+			from: leased, rival: lease, want: leased,
+			change: func(_ *Pool, _ *life, tok *token) { tok.slot.revoke(0) },
+		},
+		"retired before it is revoked": {
+			from: leased, rival: mark(flagRetire), want: doomed, flags: flagRetire | flagRevoked | flagSevere,
+			change: func(_ *Pool, _ *life, tok *token) { tok.slot.revoke(0) },
 		},
 		"revoked before the order is taken": {
 			from: wanted, rival: become(empty), want: empty,

@@ -22,7 +22,7 @@ type slot struct {
 	ok atomic.Uint64
 	// proved is when the server last answered on this connection.
 	proved atomic.Int64
-	// acquired is when the current or the last lease began.
+	// acquired is when the current or the last lease began; of a leased slot it is true once that is granted.
 	acquired atomic.Int64
 	// created is when the connection was opened, expires when it is to be replaced (0: never).
 	created, expires atomic.Int64
@@ -35,7 +35,9 @@ type slot struct {
 	stack  atomic.Pointer[[]uintptr]
 	// forgotten is set by the leak watch, for the actor to report.
 	forgotten atomic.Bool
-	_         [8]byte // keeps neighbours off each other's cache lines
+	// warned is the generation of the last lease that was told to be held for long.
+	warned atomic.Uint64
+	// 128 bytes in all, which keeps neighbours off each other's cache lines.
 }
 
 // token is what travels in hints and in leases. The pool refers to it only while its slot is not leased, so a lease
@@ -82,8 +84,33 @@ func (t *token) claim() (gen uint64, ok bool) {
 			return 0, false
 		}
 		if n := w.lease(); t.slot.word.swap(w, n) {
-			t.slot.use.Store(n.gen() << 1)
 			return n.gen(), true
+		}
+	}
+}
+
+// open lets the lease gen use the connection. What is known about the lease is in the slot by then.
+func (s *slot) open(gen uint64) { s.use.Store(gen << 1) }
+
+// granted tells whether the lease of a leased word has been granted: before, what stands beside the word may still be
+// that of an earlier lease.
+func (s *slot) granted(w word) bool { return s.use.Load()>>1 == w.gen() }
+
+// isOf tells whether the slot is leased to the lease gen.
+func (s *slot) isOf(gen uint64) bool {
+	w := s.word.Load()
+	return w.state() == leased && w.gen() == gen
+}
+
+// take ends the lease gen, whatever flags its word has; false if it was over.
+func (s *slot) take(gen uint64, to state, flags word) bool {
+	for {
+		w := s.word.Load()
+		if w.state() != leased || w.gen() != gen {
+			return false
+		}
+		if s.word.swap(w, w.to(to).with(flags)) {
+			return true
 		}
 	}
 }
@@ -91,9 +118,5 @@ func (t *token) claim() (gen uint64, ok bool) {
 // begin takes the connection for one statement of the lease gen.
 func (s *slot) begin(gen uint64) bool { return s.use.CompareAndSwap(gen<<1, gen<<1|1) }
 
-// end gives the connection back to the lease gen; false if the lease was released meanwhile: the slot is not its own
-// any more.
+// end gives the connection back to the lease gen; false if somebody else has the slot by now.
 func (s *slot) end(gen uint64) bool { return s.use.CompareAndSwap(gen<<1|1, gen<<1) }
-
-// holds tells whether the statement that began under gen still has the connection.
-func (s *slot) holds(gen uint64) bool { return s.use.Load() == gen<<1|1 }

@@ -3,6 +3,7 @@ package poolactor
 import (
 	"cmp"
 	"fmt"
+	"reflect"
 	"runtime"
 	"slices"
 	"strings"
@@ -37,6 +38,7 @@ type Stat struct {
 	FailedCheck int64
 	Cleanings   int64
 	Forgotten   int64 // leases found by the garbage collector
+	Revoked     int64 // leases taken away: held for longer than LeaseMaxAge, or out when the pool ended
 	LostEvents  uint64
 
 	Outage   messages.Outage // the zero Outage while the server is believed to be up
@@ -57,7 +59,7 @@ func (p *Pool) Stat() Stat {
 		Waited: p.waited.Load(), WaitTime: time.Duration(p.waitTime.Load()), GaveUp: p.gaveUp.Load(),
 		Opened: p.dials.Load(), DialsFailed: p.dialsFailed.Load(), Closed: p.closed.Load(),
 		Checks: p.checks.Load(), FailedCheck: p.checksFailed.Load(), Cleanings: p.cleanings.Load(),
-		Forgotten: p.forgottenLeases.Load(), LostEvents: p.bus.Lost(),
+		Forgotten: p.forgottenLeases.Load(), Revoked: p.revokedLeases.Load(), LostEvents: p.bus.Lost(),
 		Outage: *p.outage.Load(), Suspends: g.suspended(), Closes: g.closed(),
 	}
 	for _, s := range p.all() {
@@ -83,11 +85,12 @@ func (p *Pool) Stat() Stat {
 
 // Holder is one lease that is out.
 type Holder struct {
-	Label string        // from WithLabel; empty if there was none
-	For   time.Duration // how long it has been held
-	PID   uint32        // the server process
-	Slot  int           // which of the pool's places
-	Stack string        // where it was acquired, if Config.RecordStacks is set
+	Label   string        // from WithLabel; empty if there was none
+	For     time.Duration // how long it has been held
+	Overdue bool          // for at least Config.LeaseWarnAfter
+	PID     uint32        // the server process
+	Slot    int           // which of the pool's places
+	Stack   string        // where it was acquired, if Config.RecordStacks is set: a function a line, the innermost first
 }
 
 // String names the holder, the server process and the time.
@@ -112,16 +115,25 @@ func (p *Pool) Holders() []Holder {
 		if w.state() != leased {
 			continue
 		}
-		h := Holder{
-			Label: s.labelled(), For: max(0, time.Duration(now-s.acquired.Load())), PID: s.pid(), Slot: s.index,
-			Stack: s.stackTrace(),
-		}
+		h := p.holder(s, w, now)
 		if s.word.Load().gen() == w.gen() {
 			out = append(out, h)
 		}
 	}
 	slices.SortFunc(out, func(a, b Holder) int { return cmp.Compare(b.For, a.For) })
 	return out
+}
+
+// holder describes the lease of a word. One that is not granted yet has only its place: all else may be that of the lease
+// before.
+func (p *Pool) holder(s *slot, w word, now int64) Holder {
+	h := Holder{PID: s.pid(), Slot: s.index}
+	if s.granted(w) {
+		h.Label, h.Stack = s.labelled(), s.stackTrace()
+		h.For = max(0, time.Duration(now-s.acquired.Load()))
+		h.Overdue = exceeds(h.For, p.cfg.LeaseWarnAfter)
+	}
+	return h
 }
 
 // SlotState is one of the pool's places, for the ops page.
@@ -168,14 +180,18 @@ func (s *slot) labelled() string {
 // stackDepth is how many frames of an Acquire are kept.
 const stackDepth = 16
 
-// recordStack keeps where the lease was acquired: runtime.Callers, recordStack, grant and Acquire are left out.
+// recordStack keeps where the lease was acquired: runtime.Callers, recordStack and grant are left out.
 func (s *slot) recordStack() {
 	pcs := make([]uintptr, stackDepth)
-	pcs = pcs[:runtime.Callers(4, pcs)]
+	pcs = pcs[:runtime.Callers(3, pcs)]
 	s.stack.Store(&pcs)
 }
 
-// stackTrace writes the recorded stack, one function a line, the innermost first.
+// ownMethods begins the names of the pool's methods and of functions inside them.
+var ownMethods = reflect.TypeFor[Pool]().PkgPath() + ".(*Pool)."
+
+// stackTrace writes the recorded stack, one function a line, the innermost first. It begins with whoever called the pool:
+// the way from its method to the lease says nothing.
 func (s *slot) stackTrace() string {
 	pcs := s.stack.Load()
 	if pcs == nil || len(*pcs) == 0 {
@@ -185,10 +201,12 @@ func (s *slot) stackTrace() string {
 	frames := runtime.CallersFrames(*pcs)
 	for {
 		f, more := frames.Next()
-		if b.Len() > 0 {
-			b.WriteByte('\n')
+		switch {
+		case b.Len() > 0:
+			fmt.Fprintf(&b, "\n%s (%s:%d)", f.Function, f.File, f.Line)
+		case !strings.HasPrefix(f.Function, ownMethods):
+			fmt.Fprintf(&b, "%s (%s:%d)", f.Function, f.File, f.Line)
 		}
-		fmt.Fprintf(&b, "%s (%s:%d)", f.Function, f.File, f.Line)
 		if !more {
 			return b.String()
 		}

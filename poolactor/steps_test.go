@@ -2,7 +2,6 @@ package poolactor
 
 import (
 	"context"
-	"runtime"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -296,21 +295,29 @@ func TestAcquireInsideTwoPools(t *testing.T) {
 	})
 }
 
-// A holder who comes back after the pool has ended finds nobody to close its connection, and does it.
+// A holder whom the end of the pool has not seen finds nobody to close its connection, and does it.
 func TestHandBackAfterTheEndCloses(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		server := fakepg.New()
-		defer server.Close()
-		p, err := Open(t.Context(), fakeConfig(server))
-		require.NoError(t, err)
-		l, err := p.Acquire(t.Context())
-		require.NoError(t, err)
-		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
-		defer cancel()
-		require.Error(t, p.Shutdown(ctx))
-		require.Equal(t, 1, p.Stat().Leased)
+	inMemory(t, nil, func(t *testing.T, p *Pool, server *fakepg.Server) {
+		l := acquired(t, p)
+		p.finished.Store(true) // as the end does before it looks at the slots
+		l.Release()
+		synctest.Wait()
+		require.Zero(t, server.Connections())
+		require.Zero(t, p.Stat().Total())
+	})
+}
+
+// What is still out at the end is taken away, and nothing of it is left.
+func TestTheEndTakesEveryLeaseAway(t *testing.T) {
+	inMemory(t, nil, func(t *testing.T, p *Pool, server *fakepg.Server) {
+		l := acquired(t, p)
+		require.Error(t, p.Shutdown(within(t, time.Second)))
+		require.Zero(t, p.Stat().Total())
+		synctest.Wait()
+		require.Zero(t, server.Connections())
+		_, err := l.Exec(t.Context(), "select 1")
+		require.Equal(t, ErrRevoked, err)
 		l.Release()
 		require.Zero(t, p.Stat().Total())
-		runtime.KeepAlive(l)
 	})
 }

@@ -27,7 +27,7 @@ func (l *Lease) beginTx(ctx context.Context, o pgx.TxOptions) (*tx, error) {
 	if err != nil {
 		return nil, err
 	}
-	inner, err := s.conn.Load().PGX().BeginTx(ctx, o)
+	inner, err := l.conn.PGX().BeginTx(ctx, o)
 	if err = l.end(ctx, s, err); err != nil {
 		return nil, err
 	}
@@ -72,7 +72,7 @@ func (t *tx) commit(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	c := s.conn.Load()
+	c := t.lease.conn
 	c.ClearSent()
 	err = t.Tx.Commit(ctx)
 	unknown := err != nil && c.Sent() && !t.nested && !answered(err) && !errors.Is(err, pgx.ErrTxCommitRollback)

@@ -59,7 +59,7 @@ func (p *Pool) Query(ctx context.Context, sql string, args ...any) (pgx.Rows, er
 		if err != nil {
 			return err
 		}
-		c := s.conn.Load()
+		c := l.conn
 		if r, err = l.rows(ctx, s)(c.PGX().Query(ctx, sql, args...)); err == nil && c.Closed() {
 			r.Close() // pgx tells only now that it could not send
 			err = r.Err()
@@ -90,7 +90,7 @@ func (p *Pool) SendBatch(ctx context.Context, b *pgx.Batch) pgx.BatchResults {
 		if err != nil {
 			return err
 		}
-		c, once := s.conn.Load(), copyBatch(b)
+		c, once := l.conn, copyBatch(b)
 		r = l.batch(ctx, s, c.PGX().SendBatch(ctx, once))
 		if !c.Closed() {
 			return nil

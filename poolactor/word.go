@@ -18,7 +18,7 @@ const (
 	failed                // a dial ended without a connection       the actor
 	resting               // on the actor's stack                    the actor; a checker taking it
 	free                  // offered, a hint is on its way           anybody
-	leased                // a caller holds it                       its holder; the actor or the janitor adding a flag; the leak watch
+	leased                // a caller holds it                       its holder; the actor or the janitor adding a flag; the leak watch; whoever revokes
 	checking              // a checker asks whether it is alive      its checker, or the caller it works for
 	cleaning              // a cleaner makes it fit for reuse        its cleaner
 	broken                // came back unfit                         the actor
@@ -47,7 +47,7 @@ func (s state) hasConnection() bool {
 // The flags of a word. They are wishes that must survive a crash, so they stand in the word and nowhere else.
 const (
 	flagRetire  word = 1 << (4 + iota) // do not hand out again: close when it comes back
-	flagRevoked                        // the lease was taken away, its socket is closed
+	flagRevoked                        // taken away from its holder: what runs on it is to be cancelled
 	flagScout                          // the order was placed in spite of the backoff
 	flagSevere                         // somebody may still be using the connection: close the socket, touch nothing else
 )

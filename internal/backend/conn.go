@@ -171,6 +171,10 @@ func (c *Conn) Close(ctx context.Context) error {
 	return nil
 }
 
+// Abandon is Sever for a connection whose user may never close it: cancel requests, those that pgx would send included,
+// end as well. Any goroutine may call it at any time.
+func (c *Conn) Abandon() { c.link.cutShort() }
+
 // Sever closes the socket: a statement that runs fails, and so does every later one. Any goroutine may call it at any
 // time, more than once. It sends no cancel request, and the connection's owner still has to call [Conn.Close].
 func (c *Conn) Sever() { c.link.sever() }
