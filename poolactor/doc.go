@@ -37,6 +37,14 @@
 // connection show what its server is before anybody gets it. A READ ONLY transaction of the caller's own ends in the same
 // error, and changes nothing for its connection.
 //
+// # Leases that do not come back
+//
+// A lease that nobody refers to any more is found by the garbage collector. One that is held for long is told about after
+// Config.LeaseWarnAfter, and taken away after Config.LeaseMaxAge, which is off by default: its statement is cancelled, its
+// connection closed, its place serves others, and its holder gets ErrRevoked. Each is an event and a line in the log with
+// the label, the time and, with Config.RecordStacks, the stack of the Acquire; Holders and the errors of callers that
+// wait in vain name who has what.
+//
 // # Maintenance
 //
 // Resize, Suspend, Resume and Evict are wishes that stand beside the slots, so they hold while every connection is busy

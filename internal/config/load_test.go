@@ -71,6 +71,7 @@ var badFiles = []bad{
 	{"restarts without end in a short time", "supervision:\n  restart_within: 5", 2, "supervision.restart_within", "be restarted for ever"},
 	{"unknown choice", "health:\n  on_acquire: sometimes", 2, "health.on_acquire", "is none of the known values; allowed: one of idle, always, never"},
 	{"unknown policy", "lease:\n  reset: always", 2, "lease.reset", "is none of the known values; allowed: one of smart, none, full"},
+	{"warns after the end", "lease:\n  warn_after: 2m\n  max_age: 1m", 2, "lease.warn_after", "is more than lease.max_age; allowed: at most 1m0s"},
 	{"unknown level", "log:\n  level: loud", 2, "log.level", "one of trace, debug, info, warn, error"},
 	{"unknown exec mode", "database:\n  default_query_exec_mode: fast", 2, "database.default_query_exec_mode", "one of cache_statement, cache_describe, describe_exec, exec, simple_protocol"},
 	{"unknown sslmode", "database:\n  sslmode: maybe", 2, "database.sslmode", "one of disable, allow, prefer"},
@@ -238,7 +239,7 @@ database:
   tcp_keepalives_count: 0
 retry: {initial_backoff: 1, max_backoff: 2s, jitter: 0, max_retries: 0, max_dials: 9, fail_fast: true}
 health: {interval: 0, timeout: 2, on_acquire: never}
-lease: {reset: none, record_stacks: true, drain_timeout: 0}
+lease: {reset: none, warn_after: 90, max_age: 1h, record_stacks: true, drain_timeout: 0}
 supervision:
   pool_restart_delay: 7ms
   pool_restart_max: 7
@@ -297,7 +298,7 @@ func TestEveryKeyCanBeSetInTheEnvironment(t *testing.T) {
 		"RETRY_INITIAL_BACKOFF": "1", "RETRY_MAX_BACKOFF": "2s", "RETRY_JITTER": "0", "RETRY_MAX_RETRIES": "0",
 		"RETRY_MAX_DIALS": "9", "RETRY_FAIL_FAST": "true",
 		"HEALTH_INTERVAL": "0", "HEALTH_TIMEOUT": "2", "HEALTH_ON_ACQUIRE": "never",
-		"LEASE_RESET": "none", "LEASE_RECORD_STACKS": "true", "LEASE_DRAIN_TIMEOUT": "0",
+		"LEASE_RESET": "none", "LEASE_WARN_AFTER": "90", "LEASE_MAX_AGE": "1h", "LEASE_RECORD_STACKS": "true", "LEASE_DRAIN_TIMEOUT": "0",
 		"SUPERVISION_POOL_RESTART_DELAY": "7ms", "SUPERVISION_POOL_RESTART_MAX": "7",
 		"SUPERVISION_POOL_HEALTHY_AFTER": "8", "SUPERVISION_RESTART_DELAY": "9", "SUPERVISION_RESTART_MAX": "10",
 		"SUPERVISION_RESTART_HEALTHY_AFTER": "11", "SUPERVISION_RESTART_INTENSITY": "12", "SUPERVISION_RESTART_WITHIN": "130",
@@ -326,6 +327,10 @@ func TestUnsetLowerBoundFollowsTheUpperOne(t *testing.T) {
 	c := load(t, "database: {pool_max_size: 3}\nretry: {max_backoff: 0.2}")
 	require.Equal(t, 3, c.Database.PoolMinSize)
 	require.Equal(t, config.Duration(200*time.Millisecond), c.Retry.InitialBackoff)
+
+	require.Equal(t, config.Duration(time.Minute), load(t, "lease: {max_age: 60}").Lease.WarnAfter)
+	require.Zero(t, load(t, "lease: {max_age: 60, warn_after: 0}").Lease.WarnAfter, "off stays off")
+	require.Equal(t, config.Duration(5*time.Minute), load(t, "lease: {max_age: 0}").Lease.WarnAfter)
 
 	c = load(t, "database: {max_lifetime: 0, max_lifetime_jitter: 60}")
 	require.Equal(t, config.Duration(time.Minute), c.Database.MaxLifetimeJitter, "a bound that is off bounds nothing")

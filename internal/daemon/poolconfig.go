@@ -67,9 +67,11 @@ func PoolConfig(c config.Config, log *zerolog.Logger) (poolactor.Config, error) 
 			},
 			Upkeep: restart(c.Supervision),
 		},
-		Reset:        resetPolicies[c.Lease.Reset],
-		RecordStacks: c.Lease.RecordStacks,
-		Logger:       log,
+		LeaseWarnAfter: orOff(time.Duration(c.Lease.WarnAfter)),
+		LeaseMaxAge:    orOff(time.Duration(c.Lease.MaxAge)),
+		Reset:          resetPolicies[c.Lease.Reset],
+		RecordStacks:   c.Lease.RecordStacks,
+		Logger:         log,
 	}, nil
 }
 

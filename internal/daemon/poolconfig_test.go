@@ -26,6 +26,7 @@ func TestTheDefaultsReachThePool(t *testing.T) {
 		ConnectTimeout: 10 * time.Second, DrainTimeout: 10 * time.Second,
 		MaxLifetime: time.Hour, MaxLifetimeJitter: 5 * time.Minute, MaxIdleTime: 30 * time.Minute,
 		StatementTimeout: off, ClientCheckInterval: off, KeepaliveIdle: off,
+		LeaseWarnAfter: 5 * time.Minute, LeaseMaxAge: off,
 		Retry: poolactor.RetryConfig{
 			Initial: 500 * time.Millisecond, Max: 30 * time.Second, Jitter: 0.2, MaxRetries: 5, MaxDials: 4,
 		},
@@ -46,7 +47,7 @@ database: {pool_min_size: 1, pool_max_size: 9, min_idle: 2, max_lifetime: 10m, m
   connection_timeout: 0.25, acquire_timeout: 3, statement_timeout: 4, tcp_keepalives_idle: 7}
 retry: {initial_backoff: 0.2, max_backoff: 5, jitter: 0.5, max_retries: 2, max_dials: 7, fail_fast: true}
 health: {interval: 2, timeout: 3, on_acquire: always}
-lease: {reset: none, record_stacks: true, drain_timeout: 6}
+lease: {reset: none, record_stacks: true, drain_timeout: 6, warn_after: 7, max_age: 8}
 supervision: {pool_restart_delay: 2ms, restart_intensity: 3, restart_within: 9}
 `), nil)
 	require.NoError(t, err)
@@ -63,6 +64,8 @@ supervision: {pool_restart_delay: 2ms, restart_intensity: 3, restart_within: 9}
 	require.Equal(t, poolactor.ResetNone, c.Reset)
 	require.True(t, c.RecordStacks)
 	require.Equal(t, 6*time.Second, c.DrainTimeout)
+	require.Equal(t, 7*time.Second, c.LeaseWarnAfter)
+	require.Equal(t, 8*time.Second, c.LeaseMaxAge)
 	require.Equal(t, 2*time.Millisecond, c.Supervision.Pool.Initial)
 	require.Equal(t, 3, c.Supervision.Upkeep.Intensity)
 }
@@ -74,13 +77,13 @@ database: {pool_min_size: 0, max_lifetime: 0, max_lifetime_jitter: 0, max_idle_t
   statement_timeout: 0, client_connection_check_interval: 0, tcp_keepalives_idle: 0}
 retry: {jitter: 0, max_retries: 0}
 health: {interval: 0, on_acquire: never}
-lease: {drain_timeout: 0, reset: full}
+lease: {drain_timeout: 0, reset: full, warn_after: 0, max_age: 0}
 `), nil)
 	require.NoError(t, err)
 	require.Zero(t, c.MinSize)
 	for name, v := range map[string]time.Duration{
 		"max_lifetime": c.MaxLifetime, "max_lifetime_jitter": c.MaxLifetimeJitter, "max_idle_time": c.MaxIdleTime,
-		"drain_timeout": c.DrainTimeout, "interval": c.Health.Interval,
+		"drain_timeout": c.DrainTimeout, "interval": c.Health.Interval, "warn_after": c.LeaseWarnAfter, "max_age": c.LeaseMaxAge,
 	} {
 		require.Negative(t, v, name)
 	}

@@ -22,6 +22,7 @@ type Event struct {
 	Delay    float64   `json:"delay_seconds,omitempty"` // until the restart that is scheduled
 	Took     float64   `json:"took_seconds,omitempty"`  // how long an outage lasted
 	Attempts int       `json:"attempts,omitempty"`
+	Held     float64   `json:"held_seconds,omitempty"` // how long a lease was held
 	Error    string    `json:"error,omitempty"`
 }
 
@@ -64,7 +65,7 @@ func (j *Journal) addFromPool(e poolactor.Event, poolPath string) {
 	}
 	j.add(Event{
 		At: e.At, Who: poolPath, What: string(e.Kind), PID: e.PID, Label: e.Label,
-		Took: e.Took.Seconds(), Attempts: e.Attempts, Error: errorText(e.Err),
+		Took: e.Took.Seconds(), Attempts: e.Attempts, Held: e.Held.Seconds(), Error: errorText(e.Err),
 	})
 }
 

@@ -28,9 +28,11 @@ func TestTheJournalTakesDownBothSources(t *testing.T) {
 	close(tree)
 	pool <- poolactor.Event{At: now, Kind: poolactor.EventRecovered, Took: 2 * time.Second, Attempts: 3}
 	pool <- poolactor.Event{At: now, Kind: poolactor.EventDistrusted, PID: 42, Label: "who", Err: errors.New("silence")}
+	pool <- poolactor.Event{At: now, Kind: poolactor.EventOverdue, PID: 43, Label: "report", Held: time.Minute}
 	close(pool)
 	<-done
 	require.Equal(t, []Event{
+		{At: now, Who: poolPath, What: "overdue", PID: 43, Label: "report", Held: 60},
 		{At: now, Who: poolPath, What: "distrusted", PID: 42, Label: "who", Error: "silence"},
 		{At: now, Who: poolPath, What: "recovered", Took: 2, Attempts: 3},
 		{At: now, Who: poolPath, What: "ready"},

@@ -62,6 +62,7 @@ type figures struct {
 	FailedChecks int64   `json:"failed_checks_total"`
 	Cleanings    int64   `json:"cleanings_total"`
 	Forgotten    int64   `json:"forgotten_leases_total"`
+	Revoked      int64   `json:"revoked_leases_total"`
 	LostEvents   uint64  `json:"lost_events_total"`
 
 	Outage *outage `json:"outage"` // null while the server is believed to be up
@@ -90,11 +91,12 @@ type slot struct {
 
 // lease is a connection that somebody holds.
 type lease struct {
-	Label string  `json:"label"`
-	PID   uint32  `json:"pid"`
-	Slot  int     `json:"slot"`
-	Held  float64 `json:"held_seconds"`
-	Stack string  `json:"stack,omitempty"`
+	Label   string  `json:"label"`
+	PID     uint32  `json:"pid"`
+	Slot    int     `json:"slot"`
+	Held    float64 `json:"held_seconds"`
+	Overdue bool    `json:"overdue"` // for longer than lease.warn_after
+	Stack   string  `json:"stack,omitempty"`
 }
 
 // describe takes the picture.
@@ -111,7 +113,9 @@ func describe(s Subject, v Verdict) state {
 		doc.Slots = append(doc.Slots, slotOf(p))
 	}
 	for _, h := range s.Pool.Holders() {
-		doc.Leases = append(doc.Leases, lease{Label: h.Label, PID: h.PID, Slot: h.Slot, Held: h.For.Seconds(), Stack: h.Stack})
+		doc.Leases = append(doc.Leases, lease{
+			Label: h.Label, PID: h.PID, Slot: h.Slot, Held: h.For.Seconds(), Overdue: h.Overdue, Stack: h.Stack,
+		})
 	}
 	return doc
 }
@@ -124,7 +128,7 @@ func figuresOf(s poolactor.Stat, c poolactor.Contact) figures {
 		Acquired: s.Acquired, Waited: s.Waited, WaitTime: s.WaitTime.Seconds(), GaveUp: s.GaveUp,
 		Opened: s.Opened, DialsFailed: s.DialsFailed, ClosedTotal: s.Closed,
 		Checks: s.Checks, FailedChecks: s.FailedCheck, Cleanings: s.Cleanings, Forgotten: s.Forgotten,
-		LostEvents: s.LostEvents, Outage: outageOf(s.Outage),
+		Revoked: s.Revoked, LostEvents: s.LostEvents, Outage: outageOf(s.Outage),
 	}
 }
 
