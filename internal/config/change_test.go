@@ -11,10 +11,13 @@ import (
 
 func TestDiffTellsWhatChangesLive(t *testing.T) {
 	old := load(t, "log: {level: info}\ndatabase: {password: a, runtime_params: {a: b}}")
-	next := load(t, "log: {level: debug}\nops: {ready_while_down: true, port: 1}\ndatabase: {password: b, runtime_params: {a: c}, statement_timeout: 1}")
+	next := load(t, "log: {level: debug}\nops: {ready_while_down: true, port: 1}\n"+
+		"database: {password: b, runtime_params: {a: c}, pool_max_size: 30, min_idle: 1, statement_timeout: 1}")
 	require.Equal(t, []config.Change{
 		{Key: "database.password", Old: "[redacted]", New: "[redacted]"},
 		{Key: "database.runtime_params", Old: "map[a:[redacted]]", New: "map[a:[redacted]]"},
+		{Key: "database.pool_max_size", Old: "20", New: "30", Live: true},
+		{Key: "database.min_idle", Old: "0", New: "1"},
 		{Key: "database.statement_timeout", Old: "30s", New: "1s"},
 		{Key: "log.level", Old: "info", New: "debug", Live: true},
 		{Key: "ops.port", Old: "8432", New: "1"},

@@ -51,8 +51,8 @@ type Database struct {
 	RuntimeParams   map[string]secret.Secret `yaml:"runtime_params" env:"DATABASE_RUNTIME_PARAMS" env-separator:";" allowed:"server settings, each a name and a text or a number (in the environment: name:value;name:value)"`
 	ExecMode        string                   `yaml:"default_query_exec_mode" env:"DATABASE_DEFAULT_QUERY_EXEC_MODE" oneof:"cache_statement cache_describe describe_exec exec simple_protocol" pgx:"default_query_exec_mode"`
 
-	PoolMinSize       int      `yaml:"pool_min_size" env:"DATABASE_POOL_MIN_SIZE" min:"0" atmost:"pool_max_size"`
-	PoolMaxSize       int      `yaml:"pool_max_size" env:"DATABASE_POOL_MAX_SIZE" min:"1" max:"262143"` // what max_connections can be at most
+	PoolMinSize       int      `yaml:"pool_min_size" env:"DATABASE_POOL_MIN_SIZE" min:"0" atmost:"pool_max_size" reload:"live"`
+	PoolMaxSize       int      `yaml:"pool_max_size" env:"DATABASE_POOL_MAX_SIZE" min:"1" max:"262143" reload:"live"` // what max_connections can be at most
 	MinIdle           int      `yaml:"min_idle" env:"DATABASE_MIN_IDLE" min:"0" atmost:"pool_max_size"`
 	MaxLifetime       Duration `yaml:"max_lifetime" env:"DATABASE_MAX_LIFETIME" min:"0"`
 	MaxLifetimeJitter Duration `yaml:"max_lifetime_jitter" env:"DATABASE_MAX_LIFETIME_JITTER" min:"0" atmost:"max_lifetime"`

@@ -1,12 +1,15 @@
 package daemon
 
 import (
+	"context"
+	"time"
+
 	"github.com/seed-4ff2b7b9/supervised/internal/config"
 )
 
 // reload reads the configuration again and applies what can change in a running daemon. What cannot is named; what is
 // wrong leaves everything as it was.
-func (d *daemon) reload() {
+func (d *daemon) reload(ctx context.Context) {
 	log := &d.log.logger
 	next, err := config.Load(d.options.ConfigFile, d.options.Asked)
 	if err != nil {
@@ -20,6 +23,7 @@ func (d *daemon) reload() {
 		log.Error().Err(err).Msg("the level of the log stays as it was")
 	}
 	d.watch.SetReadyWhileDown(d.cfg.Ops.ReadyWhileDown)
+	d.resize(ctx)
 	for _, c := range changes {
 		line, what := log.Info(), "changed"
 		if !c.Live {
@@ -28,4 +32,25 @@ func (d *daemon) reload() {
 		line.Str("key", c.Key).Str("from", c.Old).Str("to", c.New).Msg(what)
 	}
 	log.Info().Int("changes", len(changes)).Msg("the configuration was read again")
+}
+
+// resizeBound is how long a reload waits for the pool to take on its new size: longer than the wait before a restart of
+// the pool, as configured by default.
+const resizeBound = 2 * time.Second
+
+// resize gives the pool the configured size, if it has another. The size is a wish that outlives the wait for it.
+func (d *daemon) resize(ctx context.Context) {
+	log, want, now := &d.log.logger, d.cfg.Database, d.pool.Stat()
+	if want.PoolMinSize == now.Min && want.PoolMaxSize == now.Max {
+		return
+	}
+	ctx, cancel := context.WithTimeout(ctx, resizeBound)
+	defer cancel()
+	if err := d.pool.Resize(ctx, want.PoolMinSize, want.PoolMaxSize); err != nil {
+		log.Warn().Err(err).Msg("the pool has not taken on its new size yet: it does when its actor runs")
+	}
+	if d.embedded.Load() != nil && want.PoolMaxSize > d.room {
+		log.Warn().Int("pool_max_size", want.PoolMaxSize).Int("room", d.room).
+			Msg("the throwaway server has no room for so many connections before the daemon is restarted")
+	}
 }

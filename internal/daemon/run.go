@@ -73,6 +73,7 @@ type daemon struct {
 	reloads chan struct{} // the configuration is to be read again
 
 	embedded atomic.Pointer[postgres.Server]
+	room     int // how many connections the throwaway server takes
 	pool     *poolactor.Pool
 	watch    *ops.Watch
 	server   *ops.Server
@@ -158,10 +159,11 @@ const spareConnections = 20
 
 // startEmbedded starts the throwaway server and makes it the database.
 func (d *daemon) startEmbedded(ctx context.Context) (*postgres.Server, error) {
+	d.room = d.cfg.Database.PoolMaxSize + spareConnections
 	server, err := postgres.Start(ctx, postgres.Options{
 		Logger:   &d.log.logger,
 		Password: rand.Text(), // or every account of the machine would be its superuser
-		Settings: map[string]string{"max_connections": strconv.Itoa(d.cfg.Database.PoolMaxSize + spareConnections)},
+		Settings: map[string]string{"max_connections": strconv.Itoa(d.room)},
 	})
 	if err != nil {
 		return nil, err
@@ -220,7 +222,7 @@ func (d *daemon) serve(ctx context.Context) error {
 	for {
 		select {
 		case <-d.reloads:
-			d.reload()
+			d.reload(ctx)
 		case <-d.tree.Done():
 			return d.tree.Err()
 		case <-ctx.Done():
