@@ -211,6 +211,30 @@ func TestBusyConnectionsAreNotOldLeases(t *testing.T) {
 	})
 }
 
+func TestTheLimitsOfLeases(t *testing.T) {
+	const off, unset = -1, 0
+	for _, c := range []struct{ warn, age, wantWarn, wantAge time.Duration }{
+		{unset, unset, 5 * time.Minute, 0},
+		{unset, off, 5 * time.Minute, 0},
+		{off, unset, 0, 0},
+		{unset, time.Minute, time.Minute, time.Minute},
+		{unset, time.Hour, 5 * time.Minute, time.Hour},
+		{off, time.Minute, 0, time.Minute},
+		{time.Second, time.Minute, time.Second, time.Minute},
+		{time.Hour, unset, time.Hour, 0},
+	} {
+		cfg := fakeConfig(fakepg.New())
+		cfg.LeaseWarnAfter, cfg.LeaseMaxAge = c.warn, c.age
+		cfg, err := cfg.withDefaults()
+		require.NoError(t, err)
+		require.Equal(t, []time.Duration{c.wantWarn, c.wantAge}, []time.Duration{cfg.LeaseWarnAfter, cfg.LeaseMaxAge}, "%v", c)
+	}
+	cfg := fakeConfig(fakepg.New())
+	cfg.LeaseWarnAfter, cfg.LeaseMaxAge = time.Hour, time.Minute
+	_, err := New(cfg)
+	require.ErrorContains(t, err, "LeaseWarnAfter 1h0m0s is longer than LeaseMaxAge 1m0s")
+}
+
 // What stands beside the word of a lease that is not granted yet may be that of the lease before.
 func TestALeaseThatIsNotGrantedHasNoAge(t *testing.T) {
 	p, _ := still(t, 1)
