@@ -65,7 +65,8 @@ type Config struct {
 	// LeaseMaxAge is how long a lease may be held before the pool takes it away, up to a second later: what runs on
 	// it is cancelled at the server and fails with ErrRevoked, as does every later use; its place serves others, with a
 	// new connection; and an ERROR line and an EventRevoked say whose it was. That includes leases of the pool's own
-	// methods, so it must be longer than the longest statement and transaction. Default off.
+	// methods, so it must be longer than the longest statement and transaction. Default off. Pool.LimitLeases changes
+	// both.
 	LeaseMaxAge time.Duration
 
 	// Reset says what is done about a session between two leases. Default ResetSmart.

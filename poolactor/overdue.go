@@ -1,6 +1,8 @@
 package poolactor
 
 import (
+	"fmt"
+	"sync/atomic"
 	"time"
 
 	"github.com/seed-4ff2b7b9/supervised/internal/failpoint"
@@ -10,6 +12,19 @@ import (
 // the janitor's work, so they go on while the pool actor is down, and all that has to outlive a crash of the janitor
 // stands in the slot.
 
+// LimitLeases changes Config.LeaseWarnAfter and Config.LeaseMaxAge; here 0 and less mean off. It holds for leases that are
+// out, too, from the next look at them: within a second, if the pool runs. Errors: a warning that would come after the end.
+func (p *Pool) LimitLeases(warnAfter, maxAge time.Duration) error {
+	c := p.cfg
+	c.LeaseWarnAfter, c.LeaseMaxAge = warnAfter, maxAge
+	if err := c.check(); err != nil {
+		return fmt.Errorf("poolactor: %w", err)
+	}
+	p.warnAfter.Store(int64(max(warnAfter, 0)))
+	p.maxAge.Store(int64(max(maxAge, 0)))
+	return nil
+}
+
 // watchLease looks at how long a slot has been leased. A lease that is not granted yet is none: the time beside its word
 // may be that of the lease before.
 func (p *Pool) watchLease(s *slot, now int64) {
@@ -18,18 +33,21 @@ func (p *Pool) watchLease(s *slot, now int64) {
 		return
 	}
 	switch held := time.Duration(now - s.acquired.Load()); {
-	case exceeds(held, p.cfg.LeaseMaxAge):
+	case exceeds(held, &p.maxAge):
 		if s.revoke(w.gen()) {
 			failpoint.Hit("janitor.revoked")
 			p.startCloser(s)
 		}
-	case exceeds(held, p.cfg.LeaseWarnAfter):
+	case exceeds(held, &p.warnAfter):
 		p.warnOverdue(s, w)
 	}
 }
 
 // exceeds tells whether a lease was held for as long as a limit says; a limit of 0 is off.
-func exceeds(held, limit time.Duration) bool { return limit > 0 && held >= limit }
+func exceeds(held time.Duration, limit *atomic.Int64) bool {
+	most := time.Duration(limit.Load())
+	return most > 0 && held >= most
+}
 
 // warnOverdue tells about a lease, once.
 func (p *Pool) warnOverdue(s *slot, w word) {

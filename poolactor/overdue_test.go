@@ -235,10 +235,37 @@ func TestTheLimitsOfLeases(t *testing.T) {
 	require.ErrorContains(t, err, "LeaseWarnAfter 1h0m0s is longer than LeaseMaxAge 1m0s")
 }
 
+// New limits hold for leases that are out already.
+func TestLimitsOfLeasesChangeLive(t *testing.T) {
+	inMemory(t, nil, func(t *testing.T, p *Pool, server *fakepg.Server) {
+		told := heard(t, p, EventOverdue, EventRevoked)
+		l := acquired(t, p)
+		pass(time.Minute)
+		require.Error(t, p.LimitLeases(2*time.Minute, time.Minute))
+		pass(time.Minute)
+		require.Empty(t, told())
+		require.NoError(t, p.LimitLeases(time.Minute, 0))
+		require.True(t, p.Holders()[0].Overdue)
+		pass(2 * time.Second)
+		require.Len(t, told(), 1)
+		require.NoError(t, p.LimitLeases(-1, 3*time.Minute))
+		pass(30 * time.Second)
+		require.Equal(t, 1, one(t, t.Context(), l, "select 1"))
+		pass(30 * time.Second)
+		require.ErrorIs(t, l.Ping(t.Context()), ErrRevoked)
+		require.NoError(t, p.LimitLeases(0, 0))
+		l = acquired(t, p)
+		pass(20 * time.Minute)
+		require.NoError(t, l.Ping(t.Context()))
+		l.Release()
+		require.Len(t, told(), 2)
+	})
+}
+
 // What stands beside the word of a lease that is not granted yet may be that of the lease before.
 func TestALeaseThatIsNotGrantedHasNoAge(t *testing.T) {
 	p, _ := still(t, 1)
-	p.cfg.LeaseWarnAfter, p.cfg.LeaseMaxAge = time.Minute, time.Minute
+	require.NoError(t, p.LimitLeases(time.Minute, time.Minute))
 	tok := put(p, 0, free)
 	s := tok.slot
 	label := "the one before"

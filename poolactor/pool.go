@@ -31,6 +31,8 @@ type Pool struct {
 	gate        atomicGate
 	maxSize     atomic.Int64
 	minSize     atomic.Int64
+	warnAfter   atomic.Int64 // of leases, see overdue.go; 0: off
+	maxAge      atomic.Int64
 	sizeAsked   atomic.Uint64 // counts the changes of size that were asked for
 	sizeApplied atomic.Uint64 // the last of them that is in force
 	outage      atomic.Pointer[messages.Outage]
@@ -130,6 +132,8 @@ func New(cfg Config) (*Pool, error) {
 	p.life, p.endLife = context.WithCancel(context.Background())
 	p.maxSize.Store(int64(cfg.MaxSize))
 	p.minSize.Store(int64(cfg.MinSize))
+	p.warnAfter.Store(int64(cfg.LeaseWarnAfter))
+	p.maxAge.Store(int64(cfg.LeaseMaxAge))
 	p.makeSlots(cfg.MaxSize)
 	p.outage.Store(&messages.Outage{})
 	p.cohorts.open()

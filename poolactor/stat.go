@@ -131,7 +131,7 @@ func (p *Pool) holder(s *slot, w word, now int64) Holder {
 	if s.granted(w) {
 		h.Label, h.Stack = s.labelled(), s.stackTrace()
 		h.For = max(0, time.Duration(now-s.acquired.Load()))
-		h.Overdue = exceeds(h.For, p.cfg.LeaseWarnAfter)
+		h.Overdue = exceeds(h.For, &p.warnAfter)
 	}
 	return h
 }

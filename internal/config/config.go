@@ -88,8 +88,8 @@ type Health struct {
 // Lease says what the pool does about connections that are out.
 type Lease struct {
 	Reset        string   `yaml:"reset" env:"LEASE_RESET" oneof:"smart none full"`
-	WarnAfter    Duration `yaml:"warn_after" env:"LEASE_WARN_AFTER" min:"0" atmost:"max_age"`
-	MaxAge       Duration `yaml:"max_age" env:"LEASE_MAX_AGE" min:"0"`
+	WarnAfter    Duration `yaml:"warn_after" env:"LEASE_WARN_AFTER" min:"0" atmost:"max_age" reload:"live"`
+	MaxAge       Duration `yaml:"max_age" env:"LEASE_MAX_AGE" min:"0" reload:"live"`
 	RecordStacks bool     `yaml:"record_stacks" env:"LEASE_RECORD_STACKS"`
 	DrainTimeout Duration `yaml:"drain_timeout" env:"LEASE_DRAIN_TIMEOUT" min:"0"`
 }

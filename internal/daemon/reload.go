@@ -23,6 +23,9 @@ func (d *daemon) reload(ctx context.Context) {
 		log.Error().Err(err).Msg("the level of the log stays as it was")
 	}
 	d.watch.SetReadyWhileDown(d.cfg.Ops.ReadyWhileDown)
+	if err := d.pool.LimitLeases(time.Duration(d.cfg.Lease.WarnAfter), time.Duration(d.cfg.Lease.MaxAge)); err != nil {
+		log.Error().Err(err).Msg("the limits of leases stay as they were")
+	}
 	d.resize(ctx)
 	for _, c := range changes {
 		line, what := log.Info(), "changed"

@@ -132,8 +132,8 @@ func TestADaemonWithItsOwnServer(t *testing.T) {
 // A new size of the pool needs no restart, and what does is named.
 func TestReloadResizesThePool(t *testing.T) {
 	pgtest.Require(t)
-	const settings = "{host: 127.0.0.1, port: 1, pool_min_size: %d, pool_max_size: %d}\nlease: {max_age: %s}\nops: {port: 0}\n"
-	log, signals, path, ended := beginFrom(t, Options{Embedded: true}, fmt.Sprintf("database: "+settings, 2, 3, "0"))
+	const settings = "{host: 127.0.0.1, port: 1, pool_min_size: %d, pool_max_size: %d}\nlease: {max_age: %s}\nhealth: {interval: %d}\nops: {port: 0}\n"
+	log, signals, path, ended := beginFrom(t, Options{Embedded: true}, fmt.Sprintf("database: "+settings, 2, 3, "0", 1))
 	url := log.await(t, "supervised runs", "url")
 	size := func() []int {
 		p := state(t, url).Pool
@@ -143,15 +143,15 @@ func TestReloadResizesThePool(t *testing.T) {
 	reload := func(minSize, maxSize int, maxAge string) {
 		t.Helper()
 		n := log.count("the configuration was read again")
-		require.NoError(t, os.WriteFile(path, fmt.Appendf(nil, "database: "+settings, minSize, maxSize, maxAge), 0o600))
+		require.NoError(t, os.WriteFile(path, fmt.Appendf(nil, "database: "+settings, minSize, maxSize, maxAge, 2), 0o600))
 		signals <- syscall.SIGHUP
 		require.Eventually(t, func() bool { return log.count("the configuration was read again") > n }, patience, 5*time.Millisecond)
 		require.Equal(t, []int{minSize, maxSize}, size())
 	}
 	reload(4, 7, "10m")
 	require.Eventually(t, func() bool { return state(t, url).Pool.Open == 4 }, patience, 10*time.Millisecond, "it grows to its minimum")
-	require.Equal(t, 2, log.count("changed"), "both sizes")
-	require.Equal(t, "lease.max_age", log.find("needs a restart to change", "key"))
+	require.Equal(t, 3, log.count("changed"), "both sizes and the age")
+	require.Equal(t, "health.interval", log.find("needs a restart to change", "key"))
 	reload(0, 1, "10m")
 	require.Eventually(t, func() bool { return state(t, url).Pool.Open <= 1 }, patience, 10*time.Millisecond, "it shrinks")
 	require.Zero(t, log.count("the throwaway server has no room for so many connections before the daemon is restarted"))
