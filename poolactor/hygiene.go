@@ -90,11 +90,11 @@ func (p *Pool) clean(t *token, gen uint64) {
 			p.handBack(t, gen, broken, 0)
 			return
 		}
+		s.tended.Store(p.now()) // before the swap, like every beginning
 		if s.word.swap(w, w.to(cleaning)) {
 			break
 		}
 	}
-	s.tended.Store(p.now())
 	if !p.crew.Go(func() { p.restore(s) }) {
 		p.endTending(s, cleaning, false)
 	}
