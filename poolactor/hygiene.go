@@ -90,7 +90,7 @@ func (p *Pool) clean(t *token, gen uint64) {
 			p.handBack(t, gen, broken, 0)
 			return
 		}
-		s.tended.Store(p.now()) // before the swap, like every beginning
+		s.tended.Store(p.now()) // before the swap: whoever sees the state reads it
 		if s.word.swap(w, w.to(cleaning)) {
 			break
 		}

@@ -86,6 +86,30 @@ func TestSeverThenStatement(t *testing.T) {
 	})
 }
 
+// An abandoned connection waits for nobody: a cancel request that hangs ends, and no other is sent.
+func TestAbandonEndsCancelRequests(t *testing.T) {
+	hang := func(_ *testing.T, _ *fakepg.Server, o *Options) {
+		o.CancelDial = func(ctx context.Context, _, _ string) (net.Conn, error) {
+			<-ctx.Done()
+			return nil, ctx.Err()
+		}
+	}
+	inMemory(t, hang, func(t *testing.T, server *fakepg.Server, c *Conn) {
+		begun := time.Now()
+		ended := make(chan error, 2)
+		go func() { _, err := c.PGX().Exec(t.Context(), "select pg_sleep(600)"); ended <- err }()
+		go func() { ended <- c.Cancel(t.Context()) }()
+		synctest.Wait()
+		require.True(t, c.CancelPending())
+		c.Abandon()
+		require.Error(t, <-ended)
+		require.Error(t, <-ended)
+		require.Error(t, c.Cancel(t.Context()))
+		require.False(t, c.CancelPending())
+		require.Zero(t, time.Since(begun))
+	})
+}
+
 func TestCloseIsPolite(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		server := fakepg.New()
