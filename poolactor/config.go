@@ -39,6 +39,21 @@ type Config struct {
 	StatementTimeout time.Duration
 	// AcquireTimeout bounds the wait of calls whose context has no deadline. Default off.
 	AcquireTimeout time.Duration
+	// MaxWaiters is how many calls may wait for connections that others hold. One more fails at once, with an
+	// *ExhaustedError that matches ErrTooManyWaiters. As many more may wait as there are connections that are free or
+	// can be opened: they wait for nobody. In an outage nothing can be opened, so the limit is as it stands, and one more
+	// fails with an *UnavailableError that matches ErrTooManyWaiters; while the pool is suspended it holds as well. A call
+	// that was let in is never turned away later, whatever its turn brings it: not by a dead connection, not between the
+	// attempts of Retry. Default off.
+	MaxWaiters int
+	// ShedByDeadline tells a call at once, with an *ExhaustedError that matches ErrShed, if its deadline (or
+	// AcquireTimeout) would pass before a connection becomes free: if all leases last as long as they lately did, by the
+	// number of calls that wait already and the ages of the leases that are out. That is a forecast; where leases differ
+	// much it is too short rather than too long. Nobody is shed while a connection is free or can be opened, in an
+	// outage or a suspension, whose length is not known, or before the first lease has ended. Where leases have become
+	// shorter, the pool finds out from those of callers that need not wait. It costs a clock reading per lease. Default
+	// false.
+	ShedByDeadline bool
 	// DrainTimeout is how long Close waits for leases to come back before it revokes them. Default 10 s.
 	DrainTimeout time.Duration
 
@@ -240,7 +255,9 @@ func (c Config) withDefaults() (Config, error) {
 	} {
 		*off = max(*off, 0)
 	}
-	c.MinSize, c.MinIdle, c.Retry.MaxRetries = max(c.MinSize, 0), max(c.MinIdle, 0), max(c.Retry.MaxRetries, 0)
+	for _, off := range []*int{&c.MinSize, &c.MinIdle, &c.MaxWaiters, &c.Retry.MaxRetries} {
+		*off = max(*off, 0)
+	}
 	c.Retry.Jitter = max(c.Retry.Jitter, 0)
 	return c, nil
 }

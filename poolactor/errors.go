@@ -25,6 +25,12 @@ var (
 	ErrBusy = errors.New("poolactor: the lease is busy with another statement or with rows that were not closed")
 	// ErrStopped: the pool's actors gave up; the wrapped cause says which and why.
 	ErrStopped = errors.New("poolactor: the pool has stopped")
+	// ErrTooManyWaiters: the call did not wait, because Config.MaxWaiters others do already. It comes with an
+	// *ExhaustedError, or, in an outage, with an *UnavailableError.
+	ErrTooManyWaiters = errors.New("poolactor: too many calls wait for a connection already")
+	// ErrShed: the call did not wait, because its deadline would pass before a connection becomes free, as things are;
+	// see Config.ShedByDeadline. It comes with an *ExhaustedError.
+	ErrShed = errors.New("poolactor: the deadline would pass before a connection becomes free")
 	// ErrOutcomeUnknown: the connection was lost after a COMMIT was sent and before its answer came, so it is not known
 	// whether the transaction is in the database.
 	ErrOutcomeUnknown = errors.New("poolactor: the outcome of the commit is unknown")
@@ -43,13 +49,26 @@ type ExhaustedError struct {
 	// Self is true if the call was made with the context that With or WithTx handed to a function: the caller holds a
 	// lease itself, and waits for its own.
 	Self bool
-	Err  error // the context's error
+	// Forecast is how long the call would have waited, and Left what its deadline left it, if it was shed; else zero.
+	Forecast, Left time.Duration
+	Err            error // the context's error, ErrTooManyWaiters or ErrShed
 }
 
 // Error says how long the call waited, how many others wait, who holds connections, and what else the pool waits for.
 func (e *ExhaustedError) Error() string {
 	var b strings.Builder
-	fmt.Fprintf(&b, "poolactor: no connection became free within %v", e.Waited.Round(time.Millisecond))
+	end := ""
+	switch {
+	case errors.Is(e.Err, ErrTooManyWaiters):
+		b.WriteString(ErrTooManyWaiters.Error())
+		end = "try again later, hold leases for a shorter time, or raise MaxWaiters or the pool's size"
+	case errors.Is(e.Err, ErrShed):
+		fmt.Fprintf(&b, "%v: in about %v, and %v are left", ErrShed, rounded(e.Forecast), rounded(e.Left))
+		end = "try again later, give the call more time, hold leases for a shorter time, or raise the pool's size"
+	default:
+		fmt.Fprintf(&b, "poolactor: no connection became free within %v", rounded(e.Waited))
+		end = fmt.Sprint(e.Err)
+	}
 	fmt.Fprintf(&b, " (%d leased, ", len(e.Holders))
 	if pending := e.Pending.String(); pending != "" {
 		b.WriteString(pending + ", ")
@@ -58,7 +77,7 @@ func (e *ExhaustedError) Error() string {
 	if e.Pending.Suspended {
 		b.WriteString("; the pool is suspended")
 	}
-	if silent := e.Pending.Silent.Round(time.Millisecond); silent > 0 {
+	if silent := rounded(e.Pending.Silent); silent > 0 {
 		fmt.Fprintf(&b, "; the server has owed an answer for %v", silent)
 	}
 	if e.Self {
@@ -72,11 +91,13 @@ func (e *ExhaustedError) Error() string {
 		b.WriteString("; ")
 		b.WriteString(h.String())
 	}
-	fmt.Fprintf(&b, ": %v", e.Err)
+	b.WriteString(": " + end)
 	return b.String()
 }
 
-// Unwrap gives the context's error.
+func rounded(d time.Duration) time.Duration { return d.Round(time.Millisecond) }
+
+// Unwrap gives the context's error, ErrTooManyWaiters or ErrShed.
 func (e *ExhaustedError) Unwrap() error { return e.Err }
 
 // UnavailableError says that the wait for a connection ended while the server let nobody in.

@@ -21,7 +21,8 @@ import (
 // *UnavailableError when the retry schedule is exhausted.
 //
 // Errors: *ExhaustedError (everything is leased, and ctx ended), *UnavailableError (the server does not let anybody
-// in, or nobody holds anything and the server owes an answer), ErrClosed, ErrStopped. If ctx had ended before the call, the error is ctx.Err() and nothing else. The lease belongs
+// in, or nobody holds anything and the server owes an answer), ErrClosed, ErrStopped; with Config.MaxWaiters and
+// Config.ShedByDeadline one of the first two at once, matching ErrTooManyWaiters or ErrShed. If ctx had ended before the call, the error is ctx.Err() and nothing else. The lease belongs
 // to the caller, who calls Release exactly once; more often is harmless.
 func (p *Pool) Acquire(ctx context.Context) (*Lease, error) {
 	if err := ctx.Err(); err != nil {
@@ -33,28 +34,23 @@ func (p *Pool) Acquire(ctx context.Context) (*Lease, error) {
 		failpoint.Hit("caller.claimed")
 		p.chain()
 		if !ok {
-			return p.wait(ctx, false)
+			return p.wait(ctx, newcomer)
 		}
 		now := p.now()
-		switch v := p.vet(ctx, t, gen, now, false); v {
-		case accepted:
-			return p.grant(ctx, t, gen, now), nil
-		case failedCheck:
-			return p.wait(ctx, true)
-		default:
-			return p.wait(ctx, false)
+		if v := p.vet(ctx, t, gen, now, false); v != accepted {
+			return p.wait(ctx, v)
 		}
+		return p.grant(ctx, t, gen, now), nil
 	default:
-		return p.wait(ctx, false)
+		return p.wait(ctx, newcomer)
 	}
 }
 
 // wait is the slow way: counted as a waiter until a claimed connection is accepted. A caller that comes first in line,
 // because its turn had come and brought it nothing (the connection was dead, or taken away for a check meanwhile), also
-// listens on again, which is served before ready. letDown: the connection was dead, and it came on the fast path.
-func (p *Pool) wait(ctx context.Context, letDown bool) (*Lease, error) {
+// listens on again, which is served before ready. was is what the fast path brought; only a newcomer can be turned away.
+func (p *Pool) wait(ctx context.Context, was verdict) (*Lease, error) {
 	began := p.now()
-	p.waited.Add(1)
 	asked := ctx
 	hurry := p.hurries(ctx)
 	ctx, cancel := p.bounded(ctx)
@@ -63,10 +59,11 @@ func (p *Pool) wait(ctx context.Context, letDown bool) (*Lease, error) {
 		return nil, err
 	}
 	cohort := p.cohorts.join(hurry)
-	if p.waiting.Add(1) == 1 {
-		p.noticeOutage()
+	if err := p.count(ctx, asked, was); err != nil {
+		return nil, err
 	}
 	failpoint.Hit("caller.counted")
+	letDown := was == failedCheck
 	first := letDown
 	for {
 		if p.supply.Load() != 0 {

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"runtime"
 	"sync/atomic"
+	"time"
 
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgconn"
@@ -237,6 +238,9 @@ func (l *Lease) release(discard bool) {
 	if !s.begin(l.gen) {
 		p.handBack(t, l.gen, broken, flagSevere)
 		return
+	}
+	if p.cfg.ShedByDeadline {
+		p.observe(time.Duration(p.now() - s.acquired.Load()))
 	}
 	c := l.conn
 	switch fit := c.Fit(); {

@@ -23,6 +23,7 @@ const (
 	accepted    verdict = iota // hand it out
 	putBack                    // not now (suspended, closed, retired): wait on
 	failedCheck                // it was dead or silent: wait on, first in line
+	newcomer                   // none: nothing was claimed yet
 )
 
 // proof is what a connection must show before it is handed out.

@@ -59,6 +59,7 @@ type Pool struct {
 	roundTrip atomic.Int64 // the last good check, in nanoseconds
 	lastDeath atomic.Int64
 	probed    atomic.Int64 // when a scout was last asked for outside of the health actor
+	leaseTime atomic.Int64 // how long leases lately took, in nanoseconds; 0: nothing is known, or nobody asks
 
 	statistics
 
@@ -85,6 +86,7 @@ type Pool struct {
 // statistics are counters that only grow; see Stat.
 type statistics struct {
 	waited, waitTime, gaveUp     atomic.Int64
+	turnedAway, shed             atomic.Int64
 	dials, dialsFailed, closed   atomic.Int64
 	checks, checksFailed, audits atomic.Int64
 	forgottenLeases, cleanings   atomic.Int64

@@ -21,11 +21,17 @@ const maxRepeats = 2
 // byte of that was written, f runs again on another. Without a lease, the error is that of Acquire; with one, it is f's,
 // and the lease is the caller's to release. A panic of f releases it.
 func (p *Pool) begun(ctx context.Context, f func(*Lease) error) (*Lease, error) {
+	return p.begunWith(ctx, p.Acquire, f)
+}
+
+// begunWith is begun where acquire leases the first connection. For another one the call waits as one that was let in.
+func (p *Pool) begunWith(ctx context.Context, acquire acquirer, f func(*Lease) error) (*Lease, error) {
 	for repeats := 0; ; repeats++ {
-		l, err := p.Acquire(ctx)
+		l, err := acquire(ctx)
 		if err != nil {
 			return nil, err
 		}
+		acquire = p.reacquire
 		err = l.first(f)
 		if err == nil || repeats == maxRepeats || ctx.Err() != nil || !l.unsent(err) {
 			return l, err
@@ -33,6 +39,12 @@ func (p *Pool) begun(ctx context.Context, f func(*Lease) error) (*Lease, error) 
 		l.Release()
 	}
 }
+
+// acquirer leases a connection.
+type acquirer func(context.Context) (*Lease, error)
+
+// reacquire leases a connection in the middle of a call that has had one: it is not turned away.
+func (p *Pool) reacquire(ctx context.Context) (*Lease, error) { return p.wait(ctx, putBack) }
 
 // first runs f as the first thing that is done with the lease.
 func (l *Lease) first(f func(*Lease) error) error {

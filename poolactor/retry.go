@@ -99,8 +99,10 @@ func (e *RetryError) Unwrap() []error {
 func (p *Pool) Retry(ctx context.Context, r RetryPolicy, f func(context.Context, pgx.Tx) error) error {
 	r = r.withDefaults()
 	var last error
+	acquire := p.Acquire
 	for attempt := 1; ; attempt++ {
-		again, err := p.transact(ctx, r.TxOptions, f)
+		again, err := p.transact(ctx, acquire, r.TxOptions, f)
+		acquire = p.reacquire
 		switch {
 		case err == nil:
 			return nil
@@ -119,9 +121,11 @@ func (p *Pool) Retry(ctx context.Context, r RetryPolicy, f func(context.Context,
 }
 
 // transact runs f in one transaction, and tells whether it failed in a way that allows to run it again.
-func (p *Pool) transact(ctx context.Context, o pgx.TxOptions, f func(context.Context, pgx.Tx) error) (again bool, err error) {
+func (p *Pool) transact(
+	ctx context.Context, acquire acquirer, o pgx.TxOptions, f func(context.Context, pgx.Tx) error,
+) (again bool, err error) {
 	var t *tx
-	l, err := p.begun(ctx, func(l *Lease) (err error) {
+	l, err := p.begunWith(ctx, acquire, func(l *Lease) (err error) {
 		t, err = l.beginTx(ctx, o)
 		return err
 	})

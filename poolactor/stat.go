@@ -31,6 +31,8 @@ type Stat struct {
 	Waited      int64         // calls that had to wait, those that failed included
 	WaitTime    time.Duration // of all calls together
 	GaveUp      int64         // calls whose context ended while they waited
+	TurnedAway  int64         // calls that would have been one more than Config.MaxWaiters; they did not wait
+	Shed        int64         // calls that did not wait because their deadline seemed out of reach: Config.ShedByDeadline
 	Opened      int64         // connections opened
 	DialsFailed int64         // orders that ended without a connection
 	Closed      int64         // connections closed
@@ -57,6 +59,7 @@ func (p *Pool) Stat() Stat {
 	st := Stat{
 		Max: int(p.maxSize.Load()), Min: int(p.minSize.Load()), Waiting: int(p.waiting.Load()),
 		Waited: p.waited.Load(), WaitTime: time.Duration(p.waitTime.Load()), GaveUp: p.gaveUp.Load(),
+		TurnedAway: p.turnedAway.Load(), Shed: p.shed.Load(),
 		Opened: p.dials.Load(), DialsFailed: p.dialsFailed.Load(), Closed: p.closed.Load(),
 		Checks: p.checks.Load(), FailedCheck: p.checksFailed.Load(), Cleanings: p.cleanings.Load(),
 		Forgotten: p.forgottenLeases.Load(), Revoked: p.revokedLeases.Load(), LostEvents: p.bus.Lost(),

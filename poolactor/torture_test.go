@@ -64,7 +64,7 @@ func (c *meteredConn) Close() error {
 // restarts is how the pool actor of an arena is restarted; the zero value is the default.
 var restarts supervisor.Restart
 
-func newArena(t *testing.T, size int) *arena {
+func newArena(t *testing.T, size int, change ...func(*Config)) *arena {
 	server := fakepg.New()
 	t.Cleanup(server.Close)
 	cfg := fakeConfig(server)
@@ -73,6 +73,9 @@ func newArena(t *testing.T, size int) *arena {
 	cfg.Supervision.Pool = restarts
 	a := &arena{t: t, server: server}
 	cfg.DialFunc = a.meter.dial(server.Dial)
+	for _, f := range change {
+		f(&cfg)
+	}
 	p, err := Open(t.Context(), cfg)
 	require.NoError(t, err)
 	a.p = p

@@ -23,7 +23,7 @@ func (p *Pool) With(ctx context.Context, f func(context.Context, *Lease) error) 
 // Commit itself, its outcome counts. A commit whose outcome is not known gives an error that matches ErrOutcomeUnknown.
 // The transaction runs once; Retry runs it again after failures that allow it.
 func (p *Pool) WithTx(ctx context.Context, o pgx.TxOptions, f func(context.Context, pgx.Tx) error) error {
-	_, err := p.transact(ctx, o, f)
+	_, err := p.transact(ctx, p.Acquire, o, f)
 	return err
 }
 

@@ -90,24 +90,32 @@ func (p *Pool) explain(ctx, asked context.Context, err error, waited time.Durati
 		return err
 	}
 	p.gaveUp.Add(1)
-	if o := *p.outage.Load(); !o.Since.IsZero() {
-		return p.unavailable(o, fmt.Errorf("%w while waiting; the last attempt failed: %w", err, o.Cause))
-	}
-	return p.exhausted(asked, err, waited)
+	return p.unserved(asked, err, waited)
 }
 
-// exhausted is the error of a call that got no connection while no outage is known. A server that owes an answer for
-// longer than a check may take, while nobody holds anything, is named for what it is.
-func (p *Pool) exhausted(asked context.Context, err error, waited time.Duration) error {
-	holders, pending := p.Holders(), p.pending()
-	if len(holders) == 0 && !pending.Suspended && pending.Silent >= p.checkBound() {
+// unserved is the error of a call that got no connection: its context ended, or it was not let wait. It says what stood
+// in the way. A server that owes an answer for longer than a check may take, while nobody holds anything, is named for
+// what it is.
+func (p *Pool) unserved(asked context.Context, err error, waited time.Duration) error {
+	why := err
+	if waited > 0 {
+		why = fmt.Errorf("%w while waiting", err)
+	}
+	if o := *p.outage.Load(); !o.Since.IsZero() {
+		return p.unavailable(o, fmt.Errorf("%w; the last attempt failed: %w", why, o.Cause))
+	}
+	e := p.exhausted(asked, err, waited)
+	if len(e.Holders) == 0 && !e.Pending.Suspended && e.Pending.Silent >= p.checkBound() {
 		return &UnavailableError{
-			Target: p.target, Since: time.Now().Add(-pending.Silent), Silent: true,
-			Err: fmt.Errorf("%w while waiting; %v", err, pending),
+			Target: p.target, Since: time.Now().Add(-e.Pending.Silent), Silent: true, Err: fmt.Errorf("%w; %v", why, e.Pending),
 		}
 	}
+	return e
+}
+
+func (p *Pool) exhausted(asked context.Context, err error, waited time.Duration) *ExhaustedError {
 	return &ExhaustedError{
-		Waited: waited, Waiting: int(p.waiting.Load()), Holders: holders, Pending: pending,
+		Waited: waited, Waiting: int(p.waiting.Load()), Holders: p.Holders(), Pending: p.pending(),
 		Self: asked.Value(heldKey{p}) != nil, Err: err,
 	}
 }

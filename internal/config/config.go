@@ -60,6 +60,8 @@ type Database struct {
 
 	ConnectionTimeout Duration `yaml:"connection_timeout" env:"DATABASE_CONNECTION_TIMEOUT" min:"100ms" pgx:"connect_timeout,s"`
 	AcquireTimeout    Duration `yaml:"acquire_timeout" env:"DATABASE_ACQUIRE_TIMEOUT" min:"0"`
+	MaxWaiters        int      `yaml:"max_waiters" env:"DATABASE_MAX_WAITERS" min:"0"`
+	ShedByDeadline    bool     `yaml:"shed_by_deadline" env:"DATABASE_SHED_BY_DEADLINE"`
 	// The server counts these in an int: of milliseconds in the case of a time-out.
 	StatementTimeout      Duration `yaml:"statement_timeout" env:"DATABASE_STATEMENT_TIMEOUT" min:"0" max:"500h" pgx:"statement_timeout,ms"`
 	ConnectionCheck       Duration `yaml:"client_connection_check_interval" env:"DATABASE_CLIENT_CONNECTION_CHECK_INTERVAL" min:"0" max:"500h" pgx:"client_connection_check_interval,ms"`

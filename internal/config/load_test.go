@@ -232,6 +232,8 @@ database:
   max_idle_time: 1h30m
   connection_timeout: 2.5
   acquire_timeout: 750ms
+  max_waiters: 64
+  shed_by_deadline: true
   statement_timeout: 0
   client_connection_check_interval: 5s
   tcp_keepalives_idle: 1m
@@ -268,6 +270,8 @@ func TestEveryKeyCanBeSetInTheFile(t *testing.T) {
 	}, d.RuntimeParams)
 	require.Equal(t, 2500*time.Millisecond, time.Duration(d.ConnectionTimeout))
 	require.Equal(t, 750*time.Millisecond, time.Duration(d.AcquireTimeout))
+	require.Equal(t, 64, d.MaxWaiters)
+	require.True(t, d.ShedByDeadline)
 	require.Equal(t, 90*time.Second, time.Duration(d.MaxLifetime))
 	require.Equal(t, 90*time.Minute, time.Duration(d.MaxIdleTime))
 	require.Zero(t, d.StatementTimeout, "an explicit 0 is kept")
@@ -292,7 +296,8 @@ func TestEveryKeyCanBeSetInTheEnvironment(t *testing.T) {
 		"DATABASE_RUNTIME_PARAMS": "search_path:app,public;work_mem:64MB;geqo:off;seed:0.5",
 		"DATABASE_POOL_MIN_SIZE":  "0", "DATABASE_POOL_MAX_SIZE": "7", "DATABASE_MIN_IDLE": "2",
 		"DATABASE_MAX_LIFETIME": "90", "DATABASE_MAX_LIFETIME_JITTER": "0", "DATABASE_MAX_IDLE_TIME": "1h30m",
-		"DATABASE_CONNECTION_TIMEOUT": "2.5", "DATABASE_ACQUIRE_TIMEOUT": "750ms", "DATABASE_STATEMENT_TIMEOUT": "0",
+		"DATABASE_CONNECTION_TIMEOUT": "2.5", "DATABASE_ACQUIRE_TIMEOUT": "750ms", "DATABASE_MAX_WAITERS": "64",
+		"DATABASE_SHED_BY_DEADLINE": "true", "DATABASE_STATEMENT_TIMEOUT": "0",
 		"DATABASE_CLIENT_CONNECTION_CHECK_INTERVAL": "5s", "DATABASE_TCP_KEEPALIVES_IDLE": "1m",
 		"DATABASE_TCP_KEEPALIVES_INTERVAL": "0", "DATABASE_TCP_KEEPALIVES_COUNT": "0",
 		"RETRY_INITIAL_BACKOFF": "1", "RETRY_MAX_BACKOFF": "2s", "RETRY_JITTER": "0", "RETRY_MAX_RETRIES": "0",

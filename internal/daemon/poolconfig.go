@@ -34,6 +34,8 @@ func PoolConfig(c config.Config, log *zerolog.Logger) (poolactor.Config, error) 
 
 		ConnectTimeout: cmp.Or(conn.ConnectTimeout, unbounded),
 		AcquireTimeout: time.Duration(d.AcquireTimeout),
+		MaxWaiters:     d.MaxWaiters,
+		ShedByDeadline: d.ShedByDeadline,
 		DrainTimeout:   orOff(time.Duration(c.Lease.DrainTimeout)),
 
 		MaxLifetime:       orOff(time.Duration(d.MaxLifetime)),

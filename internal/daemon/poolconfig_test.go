@@ -44,7 +44,7 @@ func TestTheDefaultsReachThePool(t *testing.T) {
 func TestWhatIsSetReachesThePool(t *testing.T) {
 	c, err := PoolConfig(load(t, `
 database: {pool_min_size: 1, pool_max_size: 9, min_idle: 2, max_lifetime: 10m, max_lifetime_jitter: 1m, max_idle_time: 2m,
-  connection_timeout: 0.25, acquire_timeout: 3, statement_timeout: 4, tcp_keepalives_idle: 7}
+  connection_timeout: 0.25, acquire_timeout: 3, max_waiters: 8, shed_by_deadline: true, statement_timeout: 4, tcp_keepalives_idle: 7}
 retry: {initial_backoff: 0.2, max_backoff: 5, jitter: 0.5, max_retries: 2, max_dials: 7, fail_fast: true}
 health: {interval: 2, timeout: 3, on_acquire: always}
 lease: {reset: none, record_stacks: true, drain_timeout: 6, warn_after: 7, max_age: 8}
@@ -54,6 +54,8 @@ supervision: {pool_restart_delay: 2ms, restart_intensity: 3, restart_within: 9}
 	require.Equal(t, []int{1, 9, 2}, []int{c.MinSize, c.MaxSize, c.MinIdle})
 	require.Equal(t, 250*time.Millisecond, c.ConnectTimeout)
 	require.Equal(t, 3*time.Second, c.AcquireTimeout)
+	require.Equal(t, 8, c.MaxWaiters)
+	require.True(t, c.ShedByDeadline)
 	require.Equal(t, 10*time.Minute, c.MaxLifetime)
 	require.Equal(t, "4000", c.ConnConfig.RuntimeParams["statement_timeout"])
 	require.Equal(t, "7", c.ConnConfig.RuntimeParams["tcp_keepalives_idle"])

@@ -30,7 +30,7 @@ func ask(h http.Handler, method, target string, header ...string) *httptest.Resp
 func aching() *Watch {
 	p := wellPool()
 	p.stat.Outage, p.contact = down(time.Now().Add(-3*time.Second)), poolactor.Contact{}
-	p.stat.Waiting, p.stat.Revoked = 7, 5
+	p.stat.Waiting, p.stat.Revoked, p.stat.TurnedAway, p.stat.Shed = 7, 5, 12, 34
 	p.slots = []poolactor.SlotState{{Slot: 3, State: "leased", PID: 4711, Age: time.Minute, Leases: 9, Unused: time.Second}}
 	p.holders = []poolactor.Holder{{Label: `<script>alert("x")</script>`, For: 1500 * time.Millisecond, Overdue: true, PID: 4711, Slot: 3}}
 	tree := func() supervisor.Node {
@@ -100,7 +100,7 @@ func TestStateShowsEverything(t *testing.T) {
 	require.Equal(t, "v1.2.3", s.Version)
 	require.Equal(t, server{Host: "db.example", Port: 5432, Database: "app", User: "me"}, s.Server)
 	require.Equal(t, 7, s.Pool.Waiting)
-	require.EqualValues(t, 5, s.Pool.Revoked)
+	require.Equal(t, []int64{5, 12, 34}, []int64{s.Pool.Revoked, s.Pool.TurnedAway, s.Pool.Shed})
 	require.Equal(t, "connection refused", s.Pool.Outage.Cause)
 	require.Equal(t, []slot{{Slot: 3, State: "leased", PID: 4711, Age: 60, Leases: 9, Unused: 1}}, s.Slots)
 	require.Equal(t, []lease{{Label: `<script>alert("x")</script>`, PID: 4711, Slot: 3, Held: 1.5, Overdue: true}}, s.Leases)
@@ -126,7 +126,8 @@ func TestThePageEscapesEverything(t *testing.T) {
 	body := w.Body.String()
 	for _, part := range []string{
 		"not ready: the database cannot be reached", "3s ago", "what to do:", "me@db.example:5432/app", "v1.2.3",
-		"&lt;script&gt;", "&lt;b&gt;bang&lt;/b&gt;", "a &amp; b", "4711", `<td class="bad">1.5s`, "leases taken away", "backoff", "</html>",
+		"&lt;script&gt;", "&lt;b&gt;bang&lt;/b&gt;", "a &amp; b", "4711", `<td class="bad">1.5s`, "leases taken away",
+		"<b>12</b> calls too many", "<b>34</b> shed", "backoff", "</html>",
 	} {
 		require.Contains(t, body, part)
 	}

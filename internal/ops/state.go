@@ -55,6 +55,8 @@ type figures struct {
 	Waited       int64   `json:"waited_total"`
 	WaitTime     float64 `json:"wait_seconds_total"`
 	GaveUp       int64   `json:"gave_up_total"`
+	TurnedAway   int64   `json:"turned_away_total"`
+	Shed         int64   `json:"shed_total"`
 	Opened       int64   `json:"opened_total"`
 	DialsFailed  int64   `json:"dials_failed_total"`
 	ClosedTotal  int64   `json:"closed_total"`
@@ -126,6 +128,7 @@ func figuresOf(s poolactor.Stat, c poolactor.Contact) figures {
 		Opening: s.Opening, Closing: s.Closing, Waiting: s.Waiting, Suspended: s.Suspends, Closed: s.Closes,
 		Open: c.Open, Verified: c.Verified, Alive: c.Alive,
 		Acquired: s.Acquired, Waited: s.Waited, WaitTime: s.WaitTime.Seconds(), GaveUp: s.GaveUp,
+		TurnedAway: s.TurnedAway, Shed: s.Shed,
 		Opened: s.Opened, DialsFailed: s.DialsFailed, ClosedTotal: s.Closed,
 		Checks: s.Checks, FailedChecks: s.FailedCheck, Cleanings: s.Cleanings, Forgotten: s.Forgotten,
 		Revoked: s.Revoked, LostEvents: s.LostEvents, Outage: outageOf(s.Outage),
