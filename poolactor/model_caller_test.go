@@ -50,6 +50,7 @@ func (m *model) caller(w world, i int) {
 	case callerVets:
 		m.callerVets(w, i)
 	case callerCounts:
+		m.callerIsTurnedAway(w, i)
 		c.slow, c.counted = true, true
 		if c.at = callerReadsSupply; m.without == countBeforeSupply {
 			c.at = callerSelects
@@ -72,6 +73,16 @@ func (m *model) caller(w world, i int) {
 	case callerTells, callerTellsRescan, callerTellsKick:
 		m.callerTells(w, i)
 	}
+}
+
+// callerIsTurnedAway is the other end of count: the call ends without having been counted.
+func (m *model) callerIsTurnedAway(w world, i int) {
+	if w.left.refusals == 0 || w.callers[i].first || w.callers[i].back {
+		return
+	}
+	w.left.refusals--
+	w.callers[i] = caller{at: callerDone}
+	m.may("caller", i, "count: turned away", w)
 }
 
 // callerComes is the beginning of Acquire.

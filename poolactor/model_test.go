@@ -39,6 +39,7 @@ type scope struct {
 	ticks    int // of the actor's timer
 	shrinks  int // to one connection; at most 1
 	suspends int // and resumes; at most 1
+	refusals int // calls that are turned away, whatever the queue is; at most 1
 	without  rule
 }
 
@@ -58,8 +59,10 @@ func TestModelOfTheHandOff(t *testing.T) {
 		{scope: scope{callers: 2, ready: 1, hints: 2, max: 2, open: 1, failures: 1}},
 		{scope: scope{callers: 1, ready: 1, hints: 2, max: 2, open: 2, shrinks: 1, crashes: 1}},
 		{scope: scope{callers: 3, ready: 1, hints: 1, max: 1, suspends: 1}},
+		{scope: scope{callers: 2, ready: 1, hints: 2, max: 1, refusals: 1, crashes: 1}},
 		{long: true, scope: scope{callers: 4, ready: 1, hints: 2, max: 2}},
 		{long: true, scope: scope{callers: 2, ready: 1, hints: 1, max: 2}},
+		{long: true, scope: scope{callers: 3, ready: 1, hints: 2, max: 2, refusals: 1}},
 		{long: true, scope: scope{callers: 4, ready: 1, hints: 1, max: 1, crashes: 1}},
 		{long: true, scope: scope{callers: 3, ready: 1, hints: 1, max: 1, crashes: 2}},
 		{long: true, scope: scope{callers: 2, ready: 1, hints: 2, max: 2, crashes: 1}},
@@ -98,6 +101,7 @@ func (s scope) String() string {
 		{s.ticks, "ticks"},
 		{s.shrinks, "shrinks"},
 		{s.suspends, "suspends"},
+		{s.refusals, "refusals"},
 	} {
 		if n.many > 0 {
 			out += fmt.Sprintf(", %s %d", n.what, n.many)

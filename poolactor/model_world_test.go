@@ -59,7 +59,7 @@ const (
 )
 
 // budget is what may still happen that nobody is bound to do.
-type budget struct{ crashes, deaths, failures, checks, ticks uint8 }
+type budget struct{ crashes, deaths, failures, checks, ticks, refusals uint8 }
 
 type blunder uint8
 
@@ -113,7 +113,7 @@ func (w world) canonical() world {
 func (m *model) start() world {
 	w := world{
 		max:  uint8(m.max),
-		left: budget{uint8(m.crashes), uint8(m.deaths), uint8(m.failures), uint8(m.checks), uint8(m.ticks)},
+		left: budget{uint8(m.crashes), uint8(m.deaths), uint8(m.failures), uint8(m.checks), uint8(m.ticks), uint8(m.refusals)},
 	}
 	for i := range w.callers {
 		if i >= m.callers {
