@@ -19,6 +19,19 @@ func withMaxWaiters(n, size int) func(*Config) {
 	}
 }
 
+func TestMaxWaitersCanBeOff(t *testing.T) {
+	server := fakepg.New()
+	defer server.Close()
+	for _, off := range []int{0, -1} {
+		cfg := fakeConfig(server)
+		cfg.MaxWaiters = off
+		p, err := New(cfg)
+		require.NoError(t, err)
+		p.waiting.Store(1 << 30)
+		require.NoError(t, p.count(t.Context(), t.Context(), newcomer))
+	}
+}
+
 // turnedAway is the error of a call that is told at once.
 func turnedAway(t *testing.T, ctx context.Context, p *Pool) error {
 	t.Helper()

@@ -23,6 +23,13 @@
 // backend that died, or got one within two milliseconds after. One actor dials, however many callers wait, and the end
 // of the outage is found within 100 milliseconds or so by a log-in that is tried every 75.
 //
+// # More calls than connections
+//
+// Calls that find every connection leased wait in the order in which they came. Two settings, both off by default, tell a
+// call at once that waiting is no use: Config.MaxWaiters bounds the queue, and Config.ShedByDeadline turns away those whose
+// deadline would pass before their turn, as long as leases last as they lately did. The errors match ErrTooManyWaiters and
+// ErrShed. A call for which a connection is free or can be opened is never turned away, nor one that was let in before.
+//
 // # What is repeated
 //
 // A statement is sent a second time only if the pool leased the connection for it and not a byte of it was written: the
