@@ -36,6 +36,8 @@ func TestMaxWaitersCanBeOff(t *testing.T) {
 func turnedAway(t *testing.T, ctx context.Context, p *Pool) error {
 	t.Helper()
 	began := time.Now()
+	ctx, cancel := context.WithCancel(ctx)
+	defer time.AfterFunc(time.Hour, cancel).Stop() // it is not to hang if it fails
 	_, err := p.Acquire(ctx)
 	require.Error(t, err)
 	require.Zero(t, time.Since(began))
