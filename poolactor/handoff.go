@@ -22,8 +22,9 @@ import (
 //
 // Errors: *ExhaustedError (everything is leased, and ctx ended), *UnavailableError (the server does not let anybody
 // in, or nobody holds anything and the server owes an answer), ErrClosed, ErrStopped; with Config.MaxWaiters and
-// Config.ShedByDeadline one of the first two at once, matching ErrTooManyWaiters or ErrShed. If ctx had ended before the call, the error is ctx.Err() and nothing else. The lease belongs
-// to the caller, who calls Release exactly once; more often is harmless.
+// Config.ShedByDeadline one of the first two at once, matching ErrTooManyWaiters or ErrShed. If ctx had ended before the
+// call, the error is ctx.Err() and nothing else. The lease belongs to the caller, who calls Release exactly once; more
+// often is harmless.
 func (p *Pool) Acquire(ctx context.Context) (*Lease, error) {
 	if err := ctx.Err(); err != nil {
 		return nil, err
