@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"io"
 	"math/rand/v2"
 	"sync"
 	"testing"
@@ -286,6 +287,16 @@ func TestALeaseThatIsNotGrantedHasNoAge(t *testing.T) {
 	require.True(t, s.revoke(gen))
 	require.Equal(t, doomed, s.word.Load().state())
 	require.False(t, s.revoke(gen))
+}
+
+// A statement may end at the very moment in which its lease is taken away.
+func TestWhatThePoolCutsOffTellsNothing(t *testing.T) {
+	for flag, tells := range map[word]bool{flagRevoked: false, flagSevere: false, 0: true} {
+		p, _ := still(t, 1)
+		s := put(p, 0, doomed, flag).slot
+		p.learn(s, io.EOF)
+		require.Equal(t, tells, s.ok.Load() == distrusted, "%b", flag)
+	}
 }
 
 // Revocations at any instant: each of them ends one lease, and nobody else notices.
