@@ -139,6 +139,20 @@ func TestTheLimitOfASuspendedAndOfAClosedPool(t *testing.T) {
 	})
 }
 
+// Whoever had its turn is counted again, whatever the queue is by then.
+func TestWhoHadItsTurnIsNotTurnedAway(t *testing.T) {
+	p, _ := still(t, 1)
+	p.cfg.MaxWaiters = 1
+	put(p, 0, leased)
+	p.waiting.Store(1)
+	require.ErrorIs(t, p.count(t.Context(), t.Context(), newcomer), ErrTooManyWaiters)
+	require.EqualValues(t, 1, p.waiting.Load())
+	for _, was := range []verdict{putBack, failedCheck} {
+		require.NoError(t, p.count(t.Context(), t.Context(), was))
+	}
+	require.EqualValues(t, 3, p.waiting.Load())
+}
+
 // A call whose connection turns out to be dead goes on, however many wait.
 func TestWhoWasLetDownIsNotTurnedAway(t *testing.T) {
 	always := func(c *Config) { withMaxWaiters(1, 1)(c); c.Health.OnAcquire = CheckAlways }

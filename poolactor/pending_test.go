@@ -50,6 +50,7 @@ func TestAHangingServerIsNotAnExhaustedPool(t *testing.T) {
 // A deadline that ends before a dial says anything about the server is told of the dial.
 func TestADialThatIsUnderWayIsNamed(t *testing.T) {
 	inMemory(t, func(c *Config) { c.MaxSize = 1 }, func(t *testing.T, p *Pool, server *fakepg.Server) {
+		pass(time.Minute)
 		server.Freeze()
 		_, err := p.Acquire(within(t, 400*time.Millisecond))
 		var exhausted *ExhaustedError
