@@ -29,33 +29,36 @@ func (p *Pool) Acquire(ctx context.Context) (*Lease, error) {
 	if err := ctx.Err(); err != nil {
 		return nil, err
 	}
+	asked := ctx
+	if p.cfg.AcquireTimeout != 0 {
+		var cancel context.CancelFunc
+		ctx, cancel = p.bounded(ctx)
+		defer cancel()
+	}
 	select {
 	case t := <-p.ready:
 		gen, ok := t.claim()
 		failpoint.Hit("caller.claimed")
 		p.chain()
-		if !ok {
-			return p.wait(ctx, newcomer)
-		}
 		now := p.now()
-		if v := p.vet(ctx, t, gen, now, false); v != accepted {
-			return p.wait(ctx, v)
+		if !ok {
+			return p.wait(ctx, asked, now, newcomer)
 		}
-		return p.grant(ctx, t, gen, now), nil
+		if v := p.vet(ctx, t, gen, now, false); v != accepted {
+			return p.wait(ctx, asked, now, v)
+		}
+		return p.grant(asked, t, gen, now), nil
 	default:
-		return p.wait(ctx, newcomer)
+		return p.wait(ctx, asked, p.now(), newcomer)
 	}
 }
 
 // wait is the slow way: counted as a waiter until a claimed connection is accepted. A caller that comes first in line,
 // because its turn had come and brought it nothing (the connection was dead, or taken away for a check meanwhile), also
-// listens on again, which is served before ready. was is what the fast path brought; only a newcomer can be turned away.
-func (p *Pool) wait(ctx context.Context, was verdict) (*Lease, error) {
-	began := p.now()
-	asked := ctx
-	hurry := p.hurries(ctx)
-	ctx, cancel := p.bounded(ctx)
-	defer cancel()
+// listens on again, which is served before ready. The call began with the context asked, which ctx bounds; was is what the
+// fast path brought: only a newcomer can be turned away.
+func (p *Pool) wait(ctx, asked context.Context, began int64, was verdict) (*Lease, error) {
+	hurry := p.hurries(asked)
 	if err := p.refused(); err != nil {
 		return nil, err
 	}

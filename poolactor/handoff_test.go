@@ -154,7 +154,7 @@ func TestWhoWasLetDownComesFirst(t *testing.T) {
 			others := parked(ctx, p)
 			served := make(chan error, 1)
 			go func() {
-				_, err := p.wait(ctx, failedCheck)
+				_, err := p.wait(ctx, ctx, 0, failedCheck)
 				served <- err
 			}()
 			synctest.Wait()

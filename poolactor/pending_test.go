@@ -47,6 +47,24 @@ func TestAHangingServerIsNotAnExhaustedPool(t *testing.T) {
 	})
 }
 
+// A call's bound holds from its first instant, also while the connection that it found at once is being checked.
+func TestAnAcquireTimeoutBoundsTheCheckAsWell(t *testing.T) {
+	change := func(c *Config) { c.MaxSize, c.AcquireTimeout, c.Health.Interval = 1, 100*time.Millisecond, -1 }
+	inMemory(t, change, func(t *testing.T, p *Pool, server *fakepg.Server) {
+		acquired(t, p).Release()
+		pass(3 * time.Second)
+		server.Freeze()
+		began := time.Now()
+		_, err := p.Exec(t.Context(), "select 1")
+		require.Equal(t, 100*time.Millisecond, time.Since(began))
+		var exhausted *ExhaustedError
+		require.ErrorAs(t, err, &exhausted)
+		require.Equal(t, 100*time.Millisecond, exhausted.Waited)
+		require.Equal(t, 1, exhausted.Pending.Checking)
+		server.Thaw()
+	})
+}
+
 // A deadline that ends before a dial says anything about the server is told of the dial.
 func TestADialThatIsUnderWayIsNamed(t *testing.T) {
 	inMemory(t, func(c *Config) { c.MaxSize = 1 }, func(t *testing.T, p *Pool, server *fakepg.Server) {

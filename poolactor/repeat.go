@@ -44,7 +44,11 @@ func (p *Pool) begunWith(ctx context.Context, acquire acquirer, f func(*Lease) e
 type acquirer func(context.Context) (*Lease, error)
 
 // reacquire leases a connection in the middle of a call that has had one: it is not turned away.
-func (p *Pool) reacquire(ctx context.Context) (*Lease, error) { return p.wait(ctx, putBack) }
+func (p *Pool) reacquire(asked context.Context) (*Lease, error) {
+	ctx, cancel := p.bounded(asked)
+	defer cancel()
+	return p.wait(ctx, asked, p.now(), putBack)
+}
 
 // first runs f as the first thing that is done with the lease.
 func (l *Lease) first(f func(*Lease) error) error {
