@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -107,4 +108,19 @@ func TestEveryLineOfTheTableHasAllColumns(t *testing.T) {
 	for _, line := range lines {
 		require.Equal(t, strings.Count(lines[0], "|"), strings.Count(line, "|"), line)
 	}
+}
+
+func TestABoundInTimeIsHeldAgainstTheMedianOfFive(t *testing.T) {
+	late := Result{
+		First: []time.Duration{time.Second}, Rate: []time.Duration{time.Minute}, Control: []time.Duration{time.Millisecond},
+		Took: []timing{{What: "ending", Took: time.Second, Control: time.Millisecond}},
+	}
+	for name, bound := range map[string]Bound{
+		"first success": FirstWithin(100 * time.Millisecond), "rate": RateWithin(time.Second), "time": TookWithin("ending", time.Millisecond),
+	} {
+		require.NotEmpty(t, bound(slices.Repeat([]Result{late}, 5)), name)
+		require.Empty(t, bound(slices.Repeat([]Result{late}, 4)), "%s: fewer show nothing", name)
+	}
+	require.NotEmpty(t, FirstWithin(time.Second)([]Result{{}}), "nothing was measured")
+	require.Empty(t, FirstWithin(999*time.Millisecond)(slices.Repeat([]Result{late}, 5)), "the control is granted on top")
 }

@@ -20,9 +20,10 @@ import (
 type Lab struct {
 	// Only limits which rows run; nil: all.
 	Only *regexp.Regexp
-	// Repeat is how often timed rows run with our pool; 0: five times. Others run once.
+	// Repeat is how often timed rows run with our pool; 0: five times. Others run once. Bounds in time are not judged by
+	// fewer than five measurements.
 	Repeat int
-	// Short leaves out the peers and every row that takes long.
+	// Short leaves out the peers and every row that takes long, and runs each once.
 	Short bool
 	// Alone leaves out the peers.
 	Alone bool
@@ -32,6 +33,7 @@ type Lab struct {
 	template *postgres.Template
 }
 
+// timedRounds is how many measurements a bound in time needs.
 const timedRounds = 5
 
 // Close removes what the servers were copied from.

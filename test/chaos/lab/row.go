@@ -71,6 +71,9 @@ func (row Row) wrong(rounds []Result) []string {
 	return all
 }
 
+// judged tells whether so many measurements show something: bounds in time are held against medians of at least five.
+func judged(measured []time.Duration) bool { return len(measured) >= timedRounds }
+
 // FirstWithin bounds the median time from accepting to the first success; what the control took is granted on top.
 func FirstWithin(bound time.Duration) Bound {
 	return func(rounds []Result) string {
@@ -81,7 +84,7 @@ func FirstWithin(bound time.Duration) Bound {
 		if len(first) == 0 {
 			return "no first success was measured"
 		}
-		if got, allowed := median(first), bound+median(control); got > allowed {
+		if got, allowed := median(first), bound+median(control); judged(first) && got > allowed {
 			return fmt.Sprintf("first success after %v, %v is allowed (%v, and what the control took)", got, allowed, bound)
 		}
 		return ""
@@ -98,7 +101,7 @@ func RateWithin(bound time.Duration) Bound {
 			}
 			rate, control = append(rate, r.Rate...), append(control, r.Control...)
 		}
-		if got, allowed := median(rate), bound+rateWindow+median(control); got > allowed {
+		if got, allowed := median(rate), bound+rateWindow+median(control); judged(rate) && got > allowed {
 			return fmt.Sprintf("95 %% of the rate after %v, %v is allowed", got, allowed)
 		}
 		return ""
@@ -112,7 +115,7 @@ func TookWithin(what string, bound time.Duration) Bound {
 		if len(took) == 0 {
 			return fmt.Sprintf("how long %s takes was not measured", what)
 		}
-		if got, allowed := median(took), bound+median(control); got > allowed {
+		if got, allowed := median(took), bound+median(control); judged(took) && got > allowed {
 			return fmt.Sprintf("%s took %v, %v is allowed (%v, and what the control took)", what, got, allowed, bound)
 		}
 		return ""

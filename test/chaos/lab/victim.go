@@ -34,9 +34,7 @@ func Victim() bool {
 	if dsn == "" {
 		return false
 	}
-	if err := suffer(context.Background(), Kind(os.Getenv(victimPool)), dsn); err != nil {
-		fmt.Fprintln(os.Stderr, "chaos: victim:", err)
-	}
+	fmt.Fprintln(os.Stderr, "chaos: victim:", suffer(context.Background(), Kind(os.Getenv(victimPool)), dsn))
 	return true
 }
 
@@ -46,7 +44,7 @@ const (
 	victimIdle = defaultSize / 4
 )
 
-// suffer opens every connection, and holds some.
+// suffer opens every connection, and holds some. It returns only what went wrong.
 func suffer(ctx context.Context, k Kind, dsn string) error {
 	pool, err := open(ctx, k, dsn, Tuning{Size: defaultSize}, &meter{})
 	if err != nil {

@@ -26,7 +26,7 @@ func main() {
 		return
 	}
 	only := flag.String("only", "", "run the rows whose number matches this `regexp`")
-	repeat := flag.Int("repeat", 0, "run rows with a bound in time `N` times; 0 is five times")
+	repeat := flag.Int("repeat", 0, "run rows with a bound in time `N` times; 0 is five times, and fewer do not judge that bound")
 	short := flag.Bool("short", false, "this project's pool only, and no row that takes long")
 	alone := flag.Bool("alone", false, "this project's pool only")
 	honest := flag.Bool("honest", false, "switch each safeguard of this project's pool off in turn, and see that its row notices; no table")
