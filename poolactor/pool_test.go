@@ -122,7 +122,7 @@ func TestTheHolderIsWhoeverCalledThePool(t *testing.T) {
 			t.Helper()
 			h := p.Holders()
 			require.Len(t, h, 1)
-			require.Regexp(t, `^unlabelled holds PID \d+ for 0s acquired at \S+\.`+name+` \(\S+pool_test\.go:\d+\)$`, h[0].String())
+			require.Regexp(t, `^unlabelled holds PID \d+ for 0s acquired at \S+\.`+name+` \(.+pool_test\.go:\d+\)$`, h[0].String())
 			require.Contains(t, h[0].Stack, "\n", "and the way there")
 		}
 		l := acquired(t, p) // the first waits for a dial

@@ -187,7 +187,7 @@ func TestSIGHUPAppliesWhatItCan(t *testing.T) {
 		strconv.Quote(canary.Password) + "\n")
 	p.await("message", "changed", "key", "log.level", "from", "info", "to", "debug")
 	p.await("message", "changed", "key", "ops.ready_while_down")
-	p.await("message", "needs a restart to change", "key", "database.pool_max_size", "to", 7)
+	p.await("message", "changed", "key", "database.pool_max_size", "from", 20, "to", 7)
 	p.await("message", "needs a restart to change", "key", "database.password", "to", "[redacted]")
 	_, said = awaitCode(t, url, http.StatusOK)
 	require.Contains(t, said["reason"], "although the database cannot be reached")
