@@ -154,7 +154,11 @@ func (p *Pool) queueBehind(waiting int, open, dials bool) queue {
 		places--
 		switch {
 		case w.state() == leased:
-			q.held = append(q.held, time.Duration(max(0, now-s.acquired.Load())))
+			held := time.Duration(0)
+			if s.granted(w) { // else the time beside the word may be that of the lease before
+				held = time.Duration(max(0, now-s.acquired.Load()))
+			}
+			q.held = append(q.held, held)
 		case s.silence(w, now) < bound && (dials || w.state().hasConnection()):
 			q.spare++
 		}

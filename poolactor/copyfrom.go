@@ -12,7 +12,7 @@ import (
 
 // copyFrom copies rows with f, which is pgx's. A panic of src is thrown again here, in its caller's goroutine.
 func (l *Lease) copyFrom(ctx context.Context, s *slot, src pgx.CopyFromSource, f func(pgx.CopyFromSource) (int64, error)) (int64, error) {
-	safe := &contained{source: src, sever: s.conn.Load().Sever}
+	safe := &contained{source: src, sever: l.conn.Sever}
 	n, err := f(safe)
 	err = l.end(ctx, s, err)
 	if safe.crash != nil {

@@ -16,7 +16,8 @@ type ToPool struct {
 }
 
 // Ref is the pool as an actor: the same queue and the same errors as Acquire. Whoever asks gets a lease of its own; an
-// asker that gives up meanwhile leaves the queue and loses no connection. Once the pool has ended its mailbox answers actors.ErrStopped.
+// asker that gives up meanwhile leaves the queue and loses no connection. Once the pool has ended its mailbox
+// answers actors.ErrStopped.
 func (p *Pool) Ref() actors.Ref[ToPool] { return p.desk.Ref() }
 
 // desk is the actor behind Ref. It detaches every reply, and a worker of the pool does what Acquire does, so neither a

@@ -134,6 +134,28 @@ func (e *UnavailableError) Error() string {
 // Unwrap gives the last cause.
 func (e *UnavailableError) Unwrap() error { return e.Err }
 
+// SuspendError says what was still out when the context of a Suspend ended. The pool stays suspended.
+type SuspendError struct {
+	Holders  []Holder // who holds a lease, longest first
+	Cleaning int      // sessions that came back and are being made fit
+	Err      error    // the context's error
+}
+
+// Error counts what is out, and names the holders.
+func (e *SuspendError) Error() string {
+	var b strings.Builder
+	b.WriteString("poolactor: suspend: not everything has come back")
+	fmt.Fprintf(&b, " (%d leased, %d being cleaned); nothing is handed out before Resume: %v", len(e.Holders), e.Cleaning, e.Err)
+	for _, h := range e.Holders {
+		b.WriteString("; ")
+		b.WriteString(h.String())
+	}
+	return b.String()
+}
+
+// Unwrap gives the context's error.
+func (e *SuspendError) Unwrap() error { return e.Err }
+
 // ShutdownError says what was still out when a shutdown ran out of time. Those leases were revoked.
 type ShutdownError struct {
 	Holders []Holder

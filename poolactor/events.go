@@ -54,11 +54,17 @@ func (p *Pool) publish(e Event) {
 	p.bus.Publish(e)
 }
 
-// relay passes on what the tree tells about the pool's actors, until it ends. The tree logs these itself.
-func (p *Pool) relay() {
-	for e := range p.tree.Events(context.Background()) {
-		p.bus.Publish(Event{At: e.At, Kind: EventActor, Actor: e.Path, What: e.Kind.String(), Err: e.Err})
-	}
+// relay passes on what the tree tells about the pool's actors; when the tree has ended, done is closed. The tree logs these
+// itself.
+func (p *Pool) relay() (done <-chan struct{}) {
+	events, relayed := p.tree.Events(context.Background()), make(chan struct{})
+	go func() {
+		defer close(relayed)
+		for e := range events {
+			p.bus.Publish(Event{At: e.At, Kind: EventActor, Actor: e.Path, What: e.Kind.String(), Err: e.Err})
+		}
+	}()
+	return relayed
 }
 
 // logGrace is how long the end of a pool waits for a log that is slow to write its last lines.
@@ -148,14 +154,8 @@ func (k EventKind) sentence() string {
 	case EventOverdue:
 		return "a lease has been held for long"
 	case EventRevoked:
-		return "a lease was held for too long and taken away: its connection is closed"
+		return "a lease was taken away: its connection is closed"
 	default:
 		return string(k)
 	}
-}
-
-// reportForgotten tells about a lease that the leak watch found.
-func (p *Pool) reportForgotten(s *slot) {
-	p.forgottenLeases.Add(1)
-	p.publish(p.leaseEvent(EventForgotten, s, s.word.Load()))
 }

@@ -58,11 +58,11 @@ func (p *Pool) Acquire(ctx context.Context) (*Lease, error) {
 // listens on again, which is served before ready. The call began with the context asked, which ctx bounds; was is what the
 // fast path brought: only a newcomer can be turned away.
 func (p *Pool) wait(ctx, asked context.Context, began int64, was verdict) (*Lease, error) {
-	hurry := p.hurries(asked)
+	cohort := p.cohorts.join(p.hurries(asked)) // before the look at what is known: news that come later doom it
+	failpoint.Hit("caller.joined")
 	if err := p.refused(); err != nil {
 		return nil, err
 	}
-	cohort := p.cohorts.join(hurry)
 	if err := p.count(ctx, asked, was); err != nil {
 		return nil, err
 	}

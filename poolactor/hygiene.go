@@ -106,11 +106,14 @@ func (p *Pool) restore(s *slot) {
 	defer cancel()
 	c := s.conn.Load()
 	p.cleanings.Add(1)
-	err := guarded(func() error { return p.restoreSession(ctx, s, c) })
-	if err != nil && p.life.Err() == nil {
-		p.publish(Event{Kind: EventUnclean, Slot: s.index, PID: c.PID(), Label: s.labelled(), Err: err})
-	}
-	p.endTending(s, cleaning, err == nil && c.Fit())
+	err := errWorkerEnded
+	defer func() { // also if a hook ends this goroutine
+		if err != nil && p.life.Err() == nil {
+			p.publish(Event{Kind: EventUnclean, Slot: s.index, PID: c.PID(), Label: s.labelled(), Err: err})
+		}
+		p.endTending(s, cleaning, err == nil && c.Fit())
+	}()
+	err = guarded(func() error { return p.restoreSession(ctx, s, c) })
 }
 
 // restoreSession waits until a late cancel request can no longer hit, ends an open transaction, and cleans.

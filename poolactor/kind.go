@@ -22,12 +22,11 @@ var errOtherKind = errors.New("the server is no longer of the kind that target_s
 // the configuration asks for a kind of server, the connection has to show before it is handed out again that it still leads to one.
 // Where any server will do, it is closed after use if that one is a standby: another may have been promoted. A transaction
 // that a user made read-only gets the same error; then the connection passes and stays.
-func (p *Pool) doubtKind(s *slot) {
+func (p *Pool) doubtKind(s *slot, c *backend.Conn) {
 	if p.cfg.ConnConfig.ValidateConnect != nil {
 		s.ok.Store(doubted)
 		return
 	}
-	c := s.conn.Load()
 	if c != nil && c.PGX().PgConn().ParameterStatus("in_hot_standby") == "on" {
 		s.word.flag(flagRetire, leased)
 	}
@@ -36,10 +35,11 @@ func (p *Pool) doubtKind(s *slot) {
 // ask is what a check asks the server: for an answer, and over a connection that is not verified in this epoch, whether
 // it is still of the kind that the configuration asks for.
 func (p *Pool) ask(ctx context.Context, s *slot, g gate) error {
-	c := s.conn.Load()
+	c, began := s.conn.Load(), p.now()
 	if err := c.Check(ctx); err != nil {
 		return err
 	}
+	p.roundTrip.Store(p.now() - began)
 	validate := p.cfg.ConnConfig.ValidateConnect
 	if validate == nil || s.ok.Load() == uint64(g.epoch()) {
 		return nil

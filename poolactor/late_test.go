@@ -3,6 +3,7 @@
 package poolactor
 
 import (
+	"errors"
 	"testing"
 	"time"
 
@@ -30,5 +31,23 @@ func TestAnAnswerThatWaitedIsLookedAtAgain(t *testing.T) {
 		require.Equal(t, 1, answered, "the next connection is new and needs no check")
 		require.EqualValues(t, 1, p.Stat().FailedCheck)
 		require.Equal(t, 2, server.Dials())
+	})
+}
+
+// News that come after a call has looked at what is known, and before it waits, reach it all the same.
+func TestNewsAtTheLastInstantReachWhoBeginsToWait(t *testing.T) {
+	cause := errors.New("refused")
+	inMemory(t, func(c *Config) { c.MaxSize = 1 }, func(t *testing.T, p *Pool, _ *fakepg.Server) {
+		l := acquired(t, p)
+		hooked(t, func(mark string) {
+			if mark == "caller.joined" {
+				p.cohorts.failAll(cause, 0, false)
+			}
+		})
+		began := time.Now()
+		_, err := p.Acquire(within(t, time.Minute))
+		require.ErrorIs(t, err, cause)
+		require.Zero(t, time.Since(began))
+		l.Release()
 	})
 }

@@ -58,8 +58,10 @@ func (l *Lease) begin() (*slot, error) {
 	fenced := s.begin(l.gen)
 	switch {
 	case !s.isOf(l.gen): // looked at behind the fence: from now on a revocation leaves the connection to this statement
-		s.end(l.gen)
-		return nil, l.over()
+		if fenced { // else the fence is that of a statement that still uses the connection
+			s.end(l.gen)
+		}
+		return nil, l.over(s)
 	case fenced:
 		return s, nil
 	case l.token.Load() == nil:
@@ -70,8 +72,8 @@ func (l *Lease) begin() (*slot, error) {
 }
 
 // over is the error of a lease whose slot is not its own any more: nobody but its holder makes it forget its token.
-func (l *Lease) over() error {
-	if l.token.Load() == nil {
+func (l *Lease) over(s *slot) error {
+	if w := s.word.Load(); l.token.Load() == nil && !(w.gen() == l.gen && w.has(flagRevoked)) {
 		return ErrReleased
 	}
 	return ErrRevoked
@@ -81,8 +83,8 @@ func (l *Lease) over() error {
 // another goroutine, or a revocation, there is nothing to give back, and nothing to learn about whoever has the slot now.
 func (l *Lease) end(ctx context.Context, s *slot, err error) error {
 	if s.isOf(l.gen) {
-		err = s.pool.assess(ctx, s, err)
-	} else if err = backend.Explain(ctx, err); err != nil && l.over() == ErrRevoked {
+		err = s.pool.assess(ctx, s, l.conn, err)
+	} else if err = backend.Explain(ctx, err); err != nil && l.over(s) == ErrRevoked {
 		err = errors.Join(ErrRevoked, err)
 	}
 	s.end(l.gen)
@@ -91,7 +93,7 @@ func (l *Lease) end(ctx context.Context, s *slot, err error) error {
 }
 
 // assess notes what the outcome of a statement says about the connection, and makes the error say what happened.
-func (p *Pool) assess(ctx context.Context, s *slot, err error) error {
+func (p *Pool) assess(ctx context.Context, s *slot, c *backend.Conn, err error) error {
 	if err == nil || errors.Is(err, pgx.ErrNoRows) {
 		p.prove(s)
 		return err
@@ -99,7 +101,7 @@ func (p *Pool) assess(ctx context.Context, s *slot, err error) error {
 	if answered(err) {
 		p.prove(s)
 	}
-	p.learn(s, err)
+	p.learn(s, c, err)
 	return backend.Explain(ctx, err)
 }
 
@@ -210,10 +212,13 @@ func (l *Lease) Hijack() (*pgx.Conn, error) {
 	if err != nil {
 		return nil, err
 	}
-	if t := l.token.Swap(nil); t == nil {
+	t := l.token.Swap(nil)
+	if t == nil {
 		return nil, ErrReleased
 	}
-	if !s.take(l.gen, gone, 0) {
+	taken := s.take(l.gen, gone, 0)
+	runtime.KeepAlive(t) // else the leak watch may find the lease in between
+	if !taken {
 		return nil, ErrRevoked
 	}
 	s.pool.tell(hint{slot: s})

@@ -170,23 +170,30 @@ var errCheckTimeout = errors.New("no answer to SELECT 1 within the health time-o
 func (p *Pool) check(s *slot, g gate, q *inquiry) error {
 	ctx, cancel := context.WithTimeout(p.life, p.cfg.ConnectTimeout)
 	defer cancel()
-	began := p.now()
-	err := guarded(func() error { return p.ask(ctx, s, g) })
+	err := errWorkerEnded
+	defer func() { p.checked(s, g, q, err) }() // also if a hook ends this goroutine
+	err = guarded(func() error { return p.ask(ctx, s, g) })
+	return err
+}
+
+// errWorkerEnded stands for the outcome of foreign code that has ended its goroutine by runtime.Goexit.
+var errWorkerEnded = errors.New("the goroutine was ended by runtime.Goexit")
+
+// checked hands the slot on.
+func (p *Pool) checked(s *slot, g gate, q *inquiry, err error) {
 	p.checks.Add(1)
 	failpoint.Hit("worker.checked")
 	if err == nil {
 		s.ok.Store(uint64(g.epoch()))
 		p.prove(s)
-		p.roundTrip.Store(p.now() - began)
 	} else {
 		p.reportCheck(s, err)
 	}
 	if q != nil && q.over.CompareAndSwap(false, true) {
 		q.answer <- err
-		return err
+		return
 	}
 	p.endTending(s, checking, err == nil)
-	return err
 }
 
 // endTending hands a slot that was checked or cleaned to the actor: to be taken up again, or to be closed.
@@ -215,14 +222,15 @@ func (p *Pool) reportCheck(s *slot, err error) {
 	}
 	p.checksFailed.Add(1)
 	p.publish(Event{Kind: EventCheckFailed, Slot: s.index, PID: s.pid(), Err: err})
-	p.learn(s, err)
+	p.learn(s, s.conn.Load(), err)
 }
 
 // learn draws conclusions from an error on a connection: a death means that others may be dead, too; silence, or two
 // deaths in quick succession, that nothing may be handed out before it was verified anew. It works in the goroutine
 // that met the error, so it does not depend on any actor being up. Only a connection that was verified in the current
-// epoch tells something new, and only once; one whose socket the pool closed itself tells nothing.
-func (p *Pool) learn(s *slot, err error) {
+// epoch tells something new, and only once; one whose socket the pool closed itself, or that the slot has no more, tells
+// nothing.
+func (p *Pool) learn(s *slot, c *backend.Conn, err error) {
 	sign := health.Grade(err)
 	switch {
 	case errors.Is(err, errCheckTimeout):
@@ -236,14 +244,16 @@ func (p *Pool) learn(s *slot, err error) {
 	}
 	epoch := p.gate.Load().epoch()
 	w, ok := s.word.Load(), s.ok.Load()
-	if ok != uint64(epoch) && ok != doubted || w.has(flagRevoked|flagSevere) || w.has(flagRetire) && errors.Is(err, net.ErrClosed) {
+	known := ok != uint64(epoch) && ok != doubted
+	own := w.has(flagRevoked|flagSevere) || w.has(flagRetire) && errors.Is(err, net.ErrClosed)
+	if known || own || s.conn.Load() != c {
 		return
 	}
 	now := time.Now()
 	var previous time.Time
 	switch sign {
 	case health.ReadOnly:
-		p.doubtKind(s)
+		p.doubtKind(s, c)
 		return
 	case health.Death:
 		s.ok.Store(distrusted)
@@ -303,9 +313,15 @@ func (h patients) Unproved(since time.Time) []int {
 func (h patients) Check(ctx context.Context, index int) error {
 	p, s := h.p, h.p.all()[index]
 	g := p.gate.Load()
-	s.tended.Store(p.now())
-	if _, ok := s.word.move(checking, atRest...); !ok {
-		return nil
+	for {
+		w := s.word.Load()
+		if !w.state().in(atRest) {
+			return nil
+		}
+		s.tended.Store(p.now()) // before the swap: whoever sees the state reads it
+		if s.word.swap(w, w.to(checking)) {
+			break
+		}
 	}
 	answer := make(chan error, 1)
 	if !h.handOver(s, func() { answer <- p.check(s, g, nil) }) {
@@ -344,6 +360,7 @@ func (h patients) Look() int {
 		if st := w.state(); st != resting && st != free {
 			continue
 		}
+		s.tended.Store(h.p.now()) // before the swap: whoever sees the state reads it
 		if !s.word.swap(w, w.to(checking)) {
 			continue // a caller was faster and looks for itself
 		}

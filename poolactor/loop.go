@@ -123,7 +123,7 @@ func (l *life) pop() {
 	l.stack = l.stack[:last]
 }
 
-// unstack removes what the stack holds of a slot that was taken from it by a checker or the janitor.
+// unstack removes what the stack holds of a slot that was taken from it, by a checker, or to be closed.
 func (l *life) unstack(s *slot) {
 	l.stack = slices.DeleteFunc(l.stack, func(t *token) bool { return t.slot == s })
 }
@@ -131,9 +131,6 @@ func (l *life) unstack(s *slot) {
 // throwOut has a connection closed: broken, doomed already, or retired where it rests.
 func (l *life) throwOut(s *slot) {
 	l.unstack(s)
-	if s.forgotten.Swap(false) {
-		l.p.reportForgotten(s)
-	}
 	if _, ok := s.word.move(doomed, broken, opened, resting, free, doomed); ok {
 		failpoint.Hit("actor.doomed")
 		l.p.startCloser(s)
@@ -198,6 +195,7 @@ func (l *life) audit() {
 	if orders {
 		l.p.tellRetry()
 	}
+	l.stale = true // what was offered meanwhile may have a new token already
 }
 
 // readopt rests a connection under a new token, unless a caller takes it first.

@@ -294,7 +294,7 @@ func TestWhatThePoolCutsOffTellsNothing(t *testing.T) {
 	for flag, tells := range map[word]bool{flagRevoked: false, flagSevere: false, 0: true} {
 		p, _ := still(t, 1)
 		s := put(p, 0, doomed, flag).slot
-		p.learn(s, io.EOF)
+		p.learn(s, s.conn.Load(), io.EOF)
 		require.Equal(t, tells, s.ok.Load() == distrusted, "%b", flag)
 	}
 }

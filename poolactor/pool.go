@@ -178,7 +178,8 @@ func (p *Pool) start(ctx context.Context) error {
 	if again {
 		return errors.New("poolactor: a pool serves once: make a new one")
 	}
-	go p.run()
+	endLog, relayed := p.logEvents(), p.relay() // before there can be any event
+	go p.run(endLog, relayed)
 	if err := p.tree.Start(ctx); err != nil {
 		<-p.done
 		return err
@@ -188,13 +189,7 @@ func (p *Pool) start(ctx context.Context) error {
 }
 
 // run sees the tree to its end and brings everything else to its own.
-func (p *Pool) run() {
-	relayed := make(chan struct{})
-	go func() {
-		defer close(relayed)
-		p.relay()
-	}()
-	endLog := p.logEvents()
+func (p *Pool) run(endLog func(), relayed <-chan struct{}) {
 	<-p.tree.Done()
 	p.finish(p.tree.Err())
 	<-relayed
@@ -293,9 +288,10 @@ func (p *Pool) Shutdown(ctx context.Context) error {
 	p.mu.Unlock()
 	p.cohorts.failAll(ErrClosed, 0, true)
 	p.wake()
-	out := p.drain(ctx)
+	out, _ := p.drain(ctx)
 	if !started {
 		p.finish(nil)
+		p.bus.Close()
 		close(p.done)
 		return nil
 	}
@@ -313,7 +309,7 @@ func (p *Pool) Shutdown(ctx context.Context) error {
 const drainLook = 20 * time.Millisecond
 
 // drain waits until no lease is out, and returns who still has one when ctx ends first.
-func (p *Pool) drain(ctx context.Context) []Holder {
+func (p *Pool) drain(ctx context.Context) ([]Holder, error) {
 	look := time.NewTicker(drainLook)
 	defer look.Stop()
 	for p.out() > 0 {
@@ -321,12 +317,12 @@ func (p *Pool) drain(ctx context.Context) []Holder {
 		case <-p.returned:
 		case <-look.C:
 		case <-ctx.Done():
-			return p.Holders()
+			return p.Holders(), ctx.Err()
 		case <-p.done:
-			return nil
+			return nil, nil
 		}
 	}
-	return nil
+	return nil, nil
 }
 
 // out counts the leases that are out and the connections that are being made fit after one.

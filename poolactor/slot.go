@@ -33,8 +33,6 @@ type slot struct {
 	conn   atomic.Pointer[backend.Conn]
 	label  atomic.Pointer[string]
 	stack  atomic.Pointer[[]uintptr]
-	// forgotten is set by the leak watch, for the actor to report.
-	forgotten atomic.Bool
 	// warned is the generation of the last lease that was told to be held for long.
 	warned atomic.Uint64
 	// 128 bytes in all, which keeps neighbours off each other's cache lines.
@@ -63,17 +61,20 @@ type lostLease struct {
 
 // reclaim takes back the connection of a forgotten lease. Its state is unknown, so it is closed.
 func reclaim(l lostLease) {
+	s, p := l.slot, l.slot.pool
 	for {
-		w := l.slot.word.Load()
+		w := s.word.Load()
 		if w.state() != leased || w.tid() != l.tid {
 			return
 		}
-		if l.slot.word.swap(w, w.to(broken).with(flagSevere)) {
-			break
+		e := p.leaseEvent(EventForgotten, s, w) // before the swap: what stands in the slot may be another's after it
+		if s.word.swap(w, w.to(broken).with(flagSevere)) {
+			p.forgottenLeases.Add(1)
+			p.publish(e)
+			p.tell(hint{slot: s})
+			return
 		}
 	}
-	l.slot.forgotten.Store(true)
-	l.slot.pool.tell(hint{slot: l.slot})
 }
 
 // claim takes an offered slot. A stale token (the slot is elsewhere, or has a newer token) claims nothing.

@@ -3,6 +3,7 @@ package poolactor
 import (
 	"context"
 	"errors"
+	"fmt"
 
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgconn"
@@ -146,7 +147,7 @@ func (p *Pool) Resize(ctx context.Context, minSize, maxSize int) error {
 		return errors.New("poolactor: the minimum size cannot be negative")
 	}
 	if err := c.check(); err != nil {
-		return err
+		return fmt.Errorf("poolactor: %w", err)
 	}
 	watch, done := context.WithCancel(ctx)
 	defer done()
@@ -169,14 +170,17 @@ func (p *Pool) Resize(ctx context.Context, minSize, maxSize int) error {
 	return nil
 }
 
-// Suspend stops handing out connections and returns when none is out. Calls wait meanwhile, as in an outage; Resume
-// ends it. No further dial is ordered; what is open stays so, unless Evict is called as well. When ctx ends first the pool stays
-// suspended.
+// Suspend stops handing out connections and returns when none is out. Calls wait meanwhile, as long as their deadlines and
+// Config.AcquireTimeout allow; Resume ends it. No further dial is ordered; what is open stays so, unless Evict is called as
+// well. When ctx ends first the pool stays suspended. Errors: *SuspendError (ctx ended, and something is out), ErrClosed.
 func (p *Pool) Suspend(ctx context.Context) error {
+	if p.gate.Load().closed() {
+		return ErrClosed
+	}
 	p.gate.set(gateSuspended)
 	p.wake()
-	if out := p.drain(ctx); len(out) > 0 {
-		return &ExhaustedError{Waiting: int(p.waiting.Load()), Holders: out, Err: ctx.Err()}
+	if out, err := p.drain(ctx); err != nil {
+		return &SuspendError{Holders: out, Cleaning: p.pending().Cleaning, Err: err}
 	}
 	return nil
 }

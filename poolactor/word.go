@@ -9,16 +9,17 @@ import (
 // state is what a slot is in; the word that carries it is the truth about the slot, whatever a hint says.
 type state uint8
 
-// The states of a slot, and who may change a word in that state (always by compare-and-swap).
+// The states of a slot, and who may change a word in that state (always by compare-and-swap). Beside that, whoever wants a
+// connection replaced adds flagRetire where somebody is at work on it: the actor, the janitor, an Evict, the end of the pool.
 const (
 	empty    state = iota // no connection, no order                 the actor
 	wanted                // a dial was ordered                      the dialer; the actor, revoking
-	dialing               // a dial is under way                     its dialer
+	dialing               // a dial is under way                     its dialer; the next life of it
 	opened                // a connection waits to be taken up       the actor; a checker taking it
 	failed                // a dial ended without a connection       the actor
 	resting               // on the actor's stack                    the actor; a checker taking it
 	free                  // offered, a hint is on its way           anybody
-	leased                // a caller holds it                       its holder; the actor or the janitor adding a flag; the leak watch; whoever revokes
+	leased                // a caller holds it                       its holder; the leak watch; whoever revokes
 	checking              // a checker asks whether it is alive      its checker, or the caller it works for
 	cleaning              // a cleaner makes it fit for reuse        its cleaner
 	broken                // came back unfit                         the actor
