@@ -82,6 +82,8 @@ func TestASuspensionSaysWhatIsOut(t *testing.T) {
 		require.ErrorAs(t, p.Suspend(within(t, 100*time.Millisecond)), &suspended)
 		require.Empty(t, suspended.Holders)
 		require.NoError(t, p.Suspend(t.Context()))
+		server.Delay(0)
+		pass(time.Second)
 		require.NoError(t, p.Resume())
 		require.NoError(t, p.Close())
 		require.ErrorIs(t, p.Suspend(t.Context()), ErrClosed)
