@@ -3,7 +3,7 @@ package lab
 import (
 	"testing"
 
-	"go.uber.org/goleak"
+	"github.com/seed-4ff2b7b9/supervised/internal/postgres/pgtest"
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+func TestMain(m *testing.M) { pgtest.Main(m) }

@@ -222,7 +222,8 @@ func (g *guests) polite(w *workload) error {
 			g.add("somebody else's answer")
 			return errNotMine
 		}
-		return insert(ctx, s, key)
+		_, err := insert(ctx, s, key)
+		return err
 	})
 	w.inserted(key, err)
 	return err

@@ -40,6 +40,13 @@ type subject interface {
 	// Do leases a connection for the time of f. The raw connection is for looking at only, and nil
 	// where a look would change something.
 	Do(ctx context.Context, f func(ctx context.Context, s Session, raw *pgconn.PgConn) error) error
+	// Exec runs a statement on whichever connection the pool takes, on another one if the pool says so.
+	Exec(ctx context.Context, sql string, args ...any) error
+	// Scan does so with one that gives a row of one column.
+	Scan(ctx context.Context, to any, sql string, args ...any) error
+	// Insert puts a key into the table by a transaction, in the way in which a pool's users mostly do that. After an error it
+	// tells whether the key may be there.
+	Insert(ctx context.Context, key int64) (unknown bool, err error)
 	// Close takes the time it takes.
 	Close() error
 }
@@ -77,6 +84,7 @@ func openOurs(ctx context.Context, kind Kind, dsn string, t Tuning, m *meter) (s
 	}
 	cfg.MaxSize = t.Size
 	cfg.DialFunc, cfg.CancelDialFunc = m.dial, m.cancelDial
+	cfg.ConnConfig.Tracer = witness{}
 	if t.Connect != nil {
 		t.Connect(cfg.ConnConfig)
 		if cfg.ConnConfig.LookupFunc != nil {
@@ -113,6 +121,24 @@ func (o ours) Do(ctx context.Context, f func(context.Context, Session, *pgconn.P
 	})
 }
 
+func (o ours) Exec(ctx context.Context, sql string, args ...any) error {
+	_, err := o.Pool.Exec(ctx, sql, args...)
+	return err
+}
+
+func (o ours) Scan(ctx context.Context, to any, sql string, args ...any) error {
+	return o.QueryRow(ctx, sql, args...).Scan(to)
+}
+
+// Insert may try more than once, with the same key.
+func (o ours) Insert(ctx context.Context, key int64) (unknown bool, err error) {
+	err = o.Retry(ctx, poolactor.RetryPolicy{}, func(ctx context.Context, tx pgx.Tx) error {
+		_, err := tx.Exec(ctx, inserts, key)
+		return err
+	})
+	return errors.Is(err, poolactor.ErrOutcomeUnknown), err
+}
+
 // peer is pgxpool.
 type peer struct{ *pgxpool.Pool }
 
@@ -132,6 +158,24 @@ func openPgxpool(ctx context.Context, dsn string, t Tuning, m *meter) (subject, 
 
 func (p peer) Do(ctx context.Context, f func(context.Context, Session, *pgconn.PgConn) error) error {
 	return p.AcquireFunc(ctx, func(c *pgxpool.Conn) error { return f(ctx, c, c.Conn().PgConn()) })
+}
+
+func (p peer) Exec(ctx context.Context, sql string, args ...any) error {
+	_, err := p.Pool.Exec(ctx, sql, args...)
+	return err
+}
+
+func (p peer) Scan(ctx context.Context, to any, sql string, args ...any) error {
+	return p.QueryRow(ctx, sql, args...).Scan(to)
+}
+
+func (p peer) Insert(ctx context.Context, key int64) (unknown bool, err error) {
+	err = pgx.BeginFunc(ctx, p.Pool, func(tx pgx.Tx) error {
+		_, err := tx.Exec(ctx, inserts, key)
+		unknown = err == nil // COMMIT comes next
+		return err
+	})
+	return unknown, err
 }
 
 // Close waits for those who hold a connection; pgxpool knows no bound.
@@ -168,9 +212,30 @@ func (s standard) Do(ctx context.Context, f func(context.Context, Session, *pgco
 	})
 }
 
+func (s standard) Exec(ctx context.Context, sql string, args ...any) error {
+	_, err := s.ExecContext(ctx, sql, args...)
+	return err
+}
+
+func (s standard) Scan(ctx context.Context, to any, sql string, args ...any) error {
+	return s.QueryRowContext(ctx, sql, args...).Scan(to)
+}
+
+func (s standard) Insert(ctx context.Context, key int64) (unknown bool, err error) {
+	tx, err := s.BeginTx(ctx, nil)
+	if err != nil {
+		return false, err
+	}
+	if _, err := tx.ExecContext(ctx, inserts, key); err != nil {
+		_ = tx.Rollback() // the connection may be gone
+		return false, err
+	}
+	return true, tx.Commit()
+}
+
 // connect sets how a peer reaches the server.
 func (t Tuning) connect(cfg *pgx.ConnConfig, m *meter) {
-	cfg.DialFunc = m.dial
+	cfg.DialFunc, cfg.Tracer = m.dial, witness{}
 	cfg.ConnectTimeout = t.ConnWait
 	if t.Connect != nil {
 		t.Connect(cfg)

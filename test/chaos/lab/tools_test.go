@@ -36,9 +36,26 @@ func TestNobodyIsAnsweredOnADeafPort(t *testing.T) {
 // counted is a pool whose calls take no time.
 type counted struct{ calls atomic.Int64 }
 
+var errNone = errors.New("no connection")
+
 func (c *counted) Do(context.Context, func(context.Context, Session, *pgconn.PgConn) error) error {
 	c.calls.Add(1)
-	return errors.New("no connection")
+	return errNone
+}
+
+func (c *counted) Exec(context.Context, string, ...any) error {
+	c.calls.Add(1)
+	return errNone
+}
+
+func (c *counted) Scan(context.Context, any, string, ...any) error {
+	c.calls.Add(1)
+	return errNone
+}
+
+func (c *counted) Insert(context.Context, int64) (bool, error) {
+	c.calls.Add(1)
+	return false, errNone
 }
 
 func (c *counted) Close() error { return nil }

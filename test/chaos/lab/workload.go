@@ -46,6 +46,8 @@ type workload struct {
 	backends map[Backend]*Backend // by what their connections tell of them
 	acked    []int64              // keys whose insert was acknowledged
 	unknown  []int64              // keys whose insert ended in an error: there or not
+	again    []int64              // keys that are not there, because the insert failed before it could be committed
+	repeated int                  // keys of these that were inserted again
 }
 
 // startCalling sets callers on a pool.
@@ -107,18 +109,25 @@ func (w *workload) run(ctx context.Context, f func(context.Context, Session) err
 
 // try makes one call with a deadline, and leaves it to whoever asks what becomes of it.
 func (w *workload) try(ctx context.Context, patience time.Duration, f func(context.Context, Session) error) Call {
+	return w.timed(ctx, patience, func(ctx context.Context, c *Call) error {
+		return w.pool.Do(ctx, func(ctx context.Context, s Session, raw *pgconn.PgConn) error {
+			c.Granted = time.Now()
+			c.Backend = w.behind(raw)
+			w.holding.Add(1)
+			defer w.holding.Add(-1)
+			return f(ctx, s)
+		})
+	})
+}
+
+// timed makes one call with a deadline, whichever way f makes it, and notes its beginning and its end.
+func (w *workload) timed(ctx context.Context, patience time.Duration, f func(context.Context, *Call) error) Call {
 	w.turn.RLock()
 	defer w.turn.RUnlock()
 	c := Call{Began: time.Now()} // before its deadline is set, so that this never seems to come early
 	ctx, cancel := context.WithTimeout(ctx, patience)
 	defer cancel()
-	c.Err = w.pool.Do(ctx, func(ctx context.Context, s Session, raw *pgconn.PgConn) error {
-		c.Granted = time.Now()
-		c.Backend = w.behind(raw)
-		w.holding.Add(1)
-		defer w.holding.Add(-1)
-		return f(ctx, s)
-	})
+	c.Err = f(ctx, &c)
 	c.Ended = time.Now()
 	return c
 }
@@ -144,84 +153,6 @@ func (w *workload) note(c Call) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	w.calls = append(w.calls, c)
-}
-
-// Kinds of calls; two in four read.
-const (
-	inserting = iota
-	sleeping
-	reading
-	results = 4
-)
-
-// call makes one call, of a kind left to chance.
-func (w *workload) call() error {
-	kind, key := rand.IntN(4), w.keys.Add(1)
-	if w.results && kind >= reading {
-		kind = results
-	}
-	err := w.run(context.Background(), func(ctx context.Context, s Session) error {
-		switch kind {
-		case inserting:
-			return insert(ctx, s, key)
-		case sleeping:
-			_, err := s.Exec(ctx, "select pg_sleep(0.02)")
-			return err
-		case results:
-			return w.readResult(ctx, s)
-		default:
-			var n int
-			return s.QueryRow(ctx, "select $1::int", 1).Scan(&n)
-		}
-	})
-	if kind == inserting {
-		w.inserted(key, err)
-	}
-	return err
-}
-
-// inserted notes what a caller was told of the insert of a key.
-func (w *workload) inserted(key int64, err error) {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	if err == nil {
-		w.acked = append(w.acked, key)
-	} else {
-		w.unknown = append(w.unknown, key)
-	}
-}
-
-// longResult has a hundred thousand bytes and a bit: enough to be cut in its middle.
-const longResult = "select repeat('x', 1000) from generate_series(1, 100)"
-
-// readResult reads a long result. What ends it in its middle is counted.
-func (w *workload) readResult(ctx context.Context, s Session) error {
-	rows, err := s.Query(ctx, longResult)
-	if err != nil {
-		return err
-	}
-	defer rows.Close()
-	n := 0
-	for rows.Next() {
-		n++
-	}
-	if rows.Err() != nil && n > 0 {
-		w.halves.Add(1)
-	}
-	return rows.Err()
-}
-
-// insert puts a key into the table, by a transaction.
-func insert(ctx context.Context, s Session, key int64) error {
-	tx, err := s.Begin(ctx)
-	if err != nil {
-		return err
-	}
-	if _, err := tx.Exec(ctx, "insert into inserted values ($1)", key); err != nil {
-		_ = tx.Rollback(ctx) // pgxpool and database/sql keep the transaction open else
-		return err
-	}
-	return tx.Commit(ctx)
 }
 
 // firstSuccess is when the first call ended well that was granted after the given time; zero if none did.
@@ -280,7 +211,8 @@ type rows struct {
 	Doubled        int // keys that are there more than once
 	UnknownPresent int // inserts that ended in an error and are there
 	UnknownAbsent  int // inserts that ended in an error and are not there
-	Strange        int // rows that no call has inserted, or that were rolled back
+	Strange        int // keys that no call has inserted, or whose insert was not committed, and that are there
+	Repeated       int // keys that callers inserted again, since they were not there
 }
 
 // audit holds the table against what the callers were told, over a connection of its own.
@@ -302,7 +234,7 @@ func (w *workload) audit(ctx context.Context, dsn string) (r rows, err error) {
 	}
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	r.Acknowledged = len(w.acked)
+	r.Acknowledged, r.Repeated = len(w.acked), w.repeated
 	for _, key := range w.acked {
 		if times[key] == 0 {
 			r.Missing++
@@ -313,6 +245,11 @@ func (w *workload) audit(ctx context.Context, dsn string) (r rows, err error) {
 			r.UnknownPresent++
 		} else {
 			r.UnknownAbsent++
+		}
+	}
+	for _, key := range w.again {
+		if times[key] > 0 {
+			r.Strange++
 		}
 	}
 	for key, n := range times {
