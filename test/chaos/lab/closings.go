@@ -8,6 +8,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/jackc/pgx/v5"
@@ -153,23 +154,15 @@ func (x *Experiment) namesHolders(err error, n int) {
 func closeWhileDialsHang(ctx context.Context, l *Lab, k Kind) (Result, error) {
 	const waiters = 50
 	setup := quiet(defaultSize)
-	var mu sync.Mutex
-	hang, hanging := false, 0
-	setup.Tuning.Ours = func(c *poolactor.Config) {
-		dial := c.DialFunc
-		c.DialFunc = func(ctx context.Context, network, address string) (net.Conn, error) {
-			mu.Lock()
-			wait := hang
-			if wait {
-				hanging++
-			}
-			mu.Unlock()
-			if wait {
-				<-ctx.Done()
-				return nil, ctx.Err()
-			}
-			return dial(ctx, network, address)
+	var hang atomic.Bool
+	var hanging atomic.Int64
+	setup.Tuning.Dial = func(ctx context.Context, network, address string) (net.Conn, error) {
+		if hang.Load() {
+			hanging.Add(1)
+			<-ctx.Done()
+			return nil, ctx.Err()
 		}
+		return (&net.Dialer{}).DialContext(ctx, network, address)
 	}
 	return l.on(ctx, k, postgres.Options{}, setup, func(x *Experiment, _ *postgres.Server) error {
 		pool := x.Pool()
@@ -177,15 +170,12 @@ func closeWhileDialsHang(ctx context.Context, l *Lab, k Kind) (Result, error) {
 		if err != nil {
 			return err
 		}
-		mu.Lock()
-		hang = true
-		mu.Unlock()
+		hang.Store(true)
 		waiting, err := waitersOf(ctx, pool, waiters)
 		if err != nil {
 			return err
 		}
-		all := until(ctx, eventually, func() bool { mu.Lock(); defer mu.Unlock(); return hanging > 1 })
-		if !all {
+		if !until(ctx, eventually, func() bool { return hanging.Load() > 1 }) {
 			return errors.New("no dial hangs")
 		}
 		x.late.reset()

@@ -89,7 +89,7 @@ func Begin(ctx context.Context, kind Kind, s Setup) (*Experiment, error) {
 	if s.Audit == "" {
 		s.Audit = s.DSN
 	}
-	x := &Experiment{Kind: kind, setup: s, meter: &meter{}, before: look(), began: time.Now()}
+	x := &Experiment{Kind: kind, setup: s, meter: &meter{dialer: s.Tuning.Dial}, before: look(), began: time.Now()}
 	if err := makeTable(ctx, s.Audit); err != nil {
 		return nil, err
 	}

@@ -10,12 +10,17 @@ import (
 
 // meter counts, from outside a pool, what it does with sockets: every dial, and how many sockets and dials there are.
 type meter struct {
+	dialer dialer // how sockets are made; nil: as net.Dialer makes them
+
 	now, peak atomic.Int64
 	ended     atomic.Int64 // sockets that were closed
 
 	mu    sync.Mutex
 	dials []time.Time
 }
+
+// dialer makes a socket.
+type dialer func(ctx context.Context, network, addr string) (net.Conn, error)
 
 // dial is a DialFunc. A dial under way counts like the socket it may become.
 func (m *meter) dial(ctx context.Context, network, addr string) (net.Conn, error) {
@@ -25,7 +30,11 @@ func (m *meter) dial(ctx context.Context, network, addr string) (net.Conn, error
 	n := m.now.Add(1)
 	for p := m.peak.Load(); n > p && !m.peak.CompareAndSwap(p, n); p = m.peak.Load() {
 	}
-	conn, err := (&net.Dialer{}).DialContext(ctx, network, addr)
+	connect := m.dialer
+	if connect == nil {
+		connect = (&net.Dialer{}).DialContext
+	}
+	conn, err := connect(ctx, network, addr)
 	if err != nil {
 		m.now.Add(-1)
 		return nil, err

@@ -56,6 +56,7 @@ type Tuning struct {
 	Size     int                     // connections at most; default 20
 	Ours     func(*poolactor.Config) // more settings, of our pool only
 	Connect  func(*pgx.ConnConfig)   // how to reach the server, of each kind
+	Dial     dialer                  // how sockets are made, inside the meter; default as net.Dialer makes them
 	ConnWait time.Duration           // bounds one dial of a peer, as ConnectTimeout does ours; default 10 s
 }
 
