@@ -96,6 +96,13 @@ var beside = map[string]string{"dialer": "retry", "health": "health", "desk": "d
 // mostCrashes is how often each of them may crash within a minute.
 const mostCrashes = 9
 
+// fewestCrashes and fewestDelayed are how often the pool actor has to panic while it is sabotaged, so that the row shows
+// something: restarted at once it does so hundreds of times a second, by the usual delays some twenty times in all.
+const (
+	fewestCrashes = 100
+	fewestDelayed = 10
+)
+
 // everybodyWorks gives every actor something to do: connections that grow old, some that rest, and calls by message.
 func everybodyWorks(pool supervisor.Restart) Setup {
 	return Setup{Callers: 16, Load: askOrCall, Tuning: Tuning{Ours: func(c *poolactor.Config) {
@@ -116,7 +123,7 @@ func crashAll(ctx context.Context, l *Lab, k Kind) (Result, error) {
 	})
 	return l.on(ctx, k, postgres.Options{}, setup, func(x *Experiment, _ *postgres.Server) error {
 		s.during(func() { Pass(ctx, sabotage) })
-		x.Note("the pool actor panicked %d times", s.count["actor"])
+		x.hasPanicked(s, fewestCrashes)
 		for mark, name := range beside {
 			if n := s.count[mark]; n < mostCrashes {
 				x.Fail("%s panicked %d times, which shows less than %d", name, n, mostCrashes)
@@ -130,9 +137,18 @@ func crashPool(ctx context.Context, l *Lab, k Kind) (Result, error) {
 	s := &saboteur{marks: map[string]*target{"actor": {most: aLife, left: -1}}}
 	return l.on(ctx, k, postgres.Options{}, everybodyWorks(supervisor.Restart{}), func(x *Experiment, _ *postgres.Server) error {
 		s.during(func() { Pass(ctx, sabotage) })
-		x.Note("the pool actor panicked %d times", s.count["actor"])
+		x.hasPanicked(s, fewestDelayed)
 		return nil
 	})
+}
+
+// hasPanicked notes how often the pool actor has panicked, and that this was often enough.
+func (x *Experiment) hasPanicked(s *saboteur, fewest int) {
+	n := s.count["actor"]
+	x.Note("the pool actor panicked %d times", n)
+	if n < fewest {
+		x.Fail("the pool actor panicked %d times, which shows less than %d", n, fewest)
+	}
 }
 
 // atOnce is how late somebody may be told who is told at once.
