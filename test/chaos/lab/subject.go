@@ -47,6 +47,8 @@ type subject interface {
 	// Insert puts a key into the table by a transaction, in the way in which a pool's users mostly do that. After an error it
 	// tells whether the key may be there.
 	Insert(ctx context.Context, key int64) (unknown bool, err error)
+	// Leased is how many connections are with callers, by the pool's own account.
+	Leased() int
 	// Close takes the time it takes.
 	Close() error
 }
@@ -140,6 +142,8 @@ func (o ours) Insert(ctx context.Context, key int64) (unknown bool, err error) {
 	return errors.Is(err, poolactor.ErrOutcomeUnknown), err
 }
 
+func (o ours) Leased() int { return o.Stat().Leased }
+
 // peer is pgxpool.
 type peer struct{ *pgxpool.Pool }
 
@@ -178,6 +182,8 @@ func (p peer) Insert(ctx context.Context, key int64) (unknown bool, err error) {
 	})
 	return unknown, err
 }
+
+func (p peer) Leased() int { return int(p.Stat().AcquiredConns()) }
 
 // Close waits for those who hold a connection; pgxpool knows no bound.
 func (p peer) Close() error { p.Pool.Close(); return nil }
@@ -233,6 +239,8 @@ func (s standard) Insert(ctx context.Context, key int64) (unknown bool, err erro
 	}
 	return true, tx.Commit()
 }
+
+func (s standard) Leased() int { return s.Stats().InUse }
 
 // connect sets how a peer reaches the server.
 func (t Tuning) connect(cfg *pgx.ConnConfig, m *meter) {

@@ -58,6 +58,8 @@ func (c *counted) Insert(context.Context, int64) (bool, error) {
 	return false, errNone
 }
 
+func (c *counted) Leased() int { return 0 }
+
 func (c *counted) Close() error { return nil }
 
 func TestNobodyCallsDuringAPause(t *testing.T) {
