@@ -91,6 +91,24 @@ func TestDialsAreCountedInOutages(t *testing.T) {
 	require.Equal(t, 3, busiest)
 }
 
+func TestWhatMayBeInNoRow(t *testing.T) {
+	require.Empty(t, Everywhere([]Result{{Max: 1, Peak: 1, Rows: rows{Acknowledged: 1, UnknownPresent: 1, UnknownAbsent: 1, Repeated: 1}}}))
+	for name, r := range map[string]Result{
+		"a failure that the rule forbids": {Forbidden: 1},
+		"too many sockets":                {Max: 1, Peak: 2},
+		"a row lost":                      {Rows: rows{Missing: 1}},
+		"a row twice":                     {Rows: rows{Doubled: 1}},
+		"a row that nobody committed":     {Rows: rows{Strange: 1}},
+		"a lease left":                    {LeasesLeft: 1},
+		"a socket left":                   {SocketsLeft: 1},
+		"a goroutine left":                {GoroutinesLeft: 1},
+		"a descriptor left":               {DescriptorsLeft: 1},
+		"a bound of the row's own":        {Broken: []string{"too late"}},
+	} {
+		require.Len(t, Everywhere([]Result{r}), 1, name)
+	}
+}
+
 func TestAFaultThatHitNobodyShowsNothing(t *testing.T) {
 	require.Empty(t, HitsSomebody([]Result{{FailedHolding: 1}, {FailedHolding: 2}}))
 	require.NotEmpty(t, HitsSomebody([]Result{{FailedHolding: 1}, {FailedWaiting: 2}}))

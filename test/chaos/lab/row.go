@@ -49,8 +49,9 @@ func Everywhere(rounds []Result) (wrong []string) {
 		if r.Peak > r.Max {
 			say(r, "%d sockets and dials at once, %d are allowed", r.Peak, r.Max)
 		}
-		if r.Rows.Missing+r.Rows.Doubled > 0 {
-			say(r, "%d acknowledged rows missing, %d doubled", r.Rows.Missing, r.Rows.Doubled)
+		if r.Rows.Missing+r.Rows.Doubled+r.Rows.Strange > 0 {
+			say(r, "%d acknowledged rows missing, %d doubled, %d there that nobody has committed",
+				r.Rows.Missing, r.Rows.Doubled, r.Rows.Strange)
 		}
 		if r.LeasesLeft+r.SocketsLeft+r.GoroutinesLeft+r.DescriptorsLeft > 0 {
 			say(r, "left behind: %d leases, %d sockets, %d goroutines, %d descriptors",
