@@ -84,26 +84,35 @@ type Outcome struct {
 	LeftOut string // why the row did not run
 	Ours    []Result
 	Peers   []Result
-	Wrong   []string // what our pool did not show
+	Judged  bool     // our pool was held against all bounds
+	Wrong   []string // what it did not show
+	Err     error    // what went wrong with the laboratory: something is missing
 }
 
-// Run makes the experiments of each row.
+// Run makes the experiments of each row. An error is about the laboratory: the outcome of the row says so, too, and the other
+// rows run all the same, unless the context has ended.
 func (l *Lab) Run(ctx context.Context, all []Row) ([]Outcome, error) {
 	var done []Outcome
+	var failed []error
 	for _, row := range all {
 		if l.Only != nil && !l.Only.MatchString(row.ID) || l.Short && !row.Short {
 			continue
 		}
 		o, err := l.row(ctx, row)
 		if err != nil {
-			return done, fmt.Errorf("row %s: %w", row.ID, err)
+			o.Err = err
+			failed = append(failed, fmt.Errorf("row %s: %w", row.ID, err))
+			l.tell("%s: broken off: %v\n", row.ID, err)
 		}
 		done = append(done, o)
+		if ctx.Err() != nil {
+			break
+		}
 	}
 	if len(done) == 0 {
 		return nil, errors.New("no row has such a number")
 	}
-	return done, nil
+	return done, errors.Join(failed...)
 }
 
 func (l *Lab) row(ctx context.Context, row Row) (Outcome, error) {
@@ -123,7 +132,7 @@ func (l *Lab) row(ctx context.Context, row Row) (Outcome, error) {
 		}
 		o.Ours = append(o.Ours, r)
 	}
-	o.Wrong = row.wrong(o.Ours)
+	o.Judged, o.Wrong = true, row.wrong(o.Ours)
 	l.tell("%s: %s\n", row.ID, verdict(o.Wrong))
 	if row.Alone || l.Alone || l.Short {
 		return o, nil
