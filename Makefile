@@ -107,9 +107,9 @@ mutants: ## break each rule of the code once and see that a test turns red
 	@go run ./test/mutants $(ARGS)
 
 .PHONY: chaos
-chaos: ## what each fault does to this pool and to others, as a table, which CHAOS.md keeps; takes long
+chaos: ## what each fault does to this pool and to others, as a table, which CHAOS.md keeps if all rows ran; takes long
 	@go run ./internal/setup postgresql
-	@go run -C test/chaos -tags=failpoint ./run -o "$(CURDIR)/CHAOS.md" $(ARGS)
+	@go run -C test/chaos -tags=failpoint ./run -whole "$(CURDIR)/CHAOS.md" $(ARGS)
 
 .PHONY: soak
 soak: ## let one pool live through random faults for DURATION, and look that nothing is lost and nothing grows

@@ -56,6 +56,17 @@ func Engine(ctx context.Context) error {
 	return nil
 }
 
+// EngineVersion is the version of the Docker engine that can be reached.
+func EngineVersion(ctx context.Context) (string, error) {
+	docker, err := client.New(client.FromEnv)
+	if err != nil {
+		return "", err
+	}
+	defer docker.Close()
+	answer, err := docker.ServerVersion(ctx, client.ServerVersionOptions{})
+	return answer.Version, err
+}
+
 // Own returns a running server for this test alone, which is removed when the test ends. The tail of its log is printed
 // if the test failed.
 func Own(t testing.TB, o Options) *Server {

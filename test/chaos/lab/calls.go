@@ -3,7 +3,6 @@ package lab
 import (
 	"context"
 	"math/rand/v2"
-
 )
 
 // The usual mix of calls. Half of them hold a connection while they work, the other half leave it to the pool which one they

@@ -97,7 +97,7 @@ var beside = map[string]string{"dialer": "retry", "health": "health", "desk": "d
 const mostCrashes = 9
 
 // fewestCrashes and fewestDelayed are how often the pool actor has to panic while it is sabotaged, so that the row shows
-// something: restarted at once it does so hundreds of times a second, by the usual delays some twenty times in all.
+// something: restarted at once it does so hundreds of times a second, by the usual delays some thirty times in all.
 const (
 	fewestCrashes = 100
 	fewestDelayed = 10

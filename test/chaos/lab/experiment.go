@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"os"
 	"runtime"
+	"strings"
 	"sync"
 	"time"
 
@@ -38,6 +39,24 @@ type Setup struct {
 	// Load makes one call of a caller; nil: the usual mix. Whoever sets it notes the calls, as far as they can be judged.
 	Load   func(*workload) error
 	Tuning Tuning
+}
+
+// differs tells where a setup is not the usual one, for readers of the table.
+func (s Setup) differs() string {
+	var all []string
+	add := func(differs bool, format string, args ...any) {
+		if differs {
+			all = append(all, fmt.Sprintf(format, args...))
+		}
+	}
+	add(s.Tuning.Size != defaultSize, "%d connections", s.Tuning.Size)
+	add(s.Callers < 0, "callers of the row's own")
+	add(s.Callers >= 0 && s.Callers != defaultCallers, "%d callers", s.Callers)
+	add(s.Patience != patience, "deadlines of %v", s.Patience)
+	add(s.Load != nil, "calls of the row's own")
+	add(s.Results, "half of the calls read a long result")
+	add(s.Think > 0, "pauses of up to %v between calls", s.Think)
+	return strings.Join(all, ", ")
 }
 
 // Experiment is one pool under one workload and some faults.
@@ -256,6 +275,7 @@ func (x *Experiment) Finish(ctx context.Context) Result {
 	x.late.stop()
 	r := &x.result
 	r.Pool, r.Calls, r.Max = x.Kind, len(x.load.calls), x.setup.Tuning.Size
+	r.Setup, r.Errors = x.setup.differs(), failuresOf(x.load.calls)
 	x.judge()
 	r.Peak = int(x.meter.peak.Load())
 	r.Dials, r.Busiest = x.meter.count(x.outages)

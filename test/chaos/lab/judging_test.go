@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"slices"
-	"strings"
 	"testing"
 	"time"
 
@@ -112,20 +111,6 @@ func TestWhatMayBeInNoRow(t *testing.T) {
 func TestAFaultThatHitNobodyShowsNothing(t *testing.T) {
 	require.Empty(t, HitsSomebody([]Result{{FailedHolding: 1}, {FailedHolding: 2}}))
 	require.NotEmpty(t, HitsSomebody([]Result{{FailedHolding: 1}, {FailedWaiting: 2}}))
-}
-
-func TestEveryLineOfTheTableHasAllColumns(t *testing.T) {
-	var table strings.Builder
-	require.NoError(t, NewReport([]Outcome{
-		{Row: Row{ID: "1"}, Ours: []Result{{Pool: Ours}}, Peers: []Result{{Pool: Pgxpool}}},
-		{Row: Row{ID: "2"}, Ours: []Result{{Pool: Ours}}, Wrong: []string{"too late"}},
-		{Row: Row{ID: "3"}, LeftOut: "no Docker engine"},
-	}).Table(&table))
-	lines := strings.Split(strings.TrimSpace(table.String()), "\n")
-	require.Len(t, lines, 6)
-	for _, line := range lines {
-		require.Equal(t, strings.Count(lines[0], "|"), strings.Count(line, "|"), line)
-	}
 }
 
 func TestABoundInTimeIsHeldAgainstTheMedianOfFive(t *testing.T) {

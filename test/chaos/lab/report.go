@@ -2,31 +2,79 @@ package lab
 
 import (
 	"bytes"
-	"encoding/json"
 	"fmt"
 	"io"
-	"os"
-	"runtime"
+	"math"
 	"slices"
 	"strings"
-	"text/template"
 	"time"
 )
 
 // Report is what the laboratory has found.
-type Report struct{ outcomes []Outcome }
+type Report struct {
+	outcomes []Outcome
+	command  string
+}
 
-// NewReport makes a report of rows that ran.
-func NewReport(outcomes []Outcome) *Report { return &Report{outcomes} }
+// NewReport makes a report of rows that ran, by a command.
+func NewReport(outcomes []Outcome, command string) *Report { return &Report{outcomes, command} }
 
 // Outside counts the rows in which our pool did not keep its bounds.
-func (r *Report) Outside() (n int) {
+func (r *Report) Outside() int { return r.count(func(o Outcome) bool { return len(o.Wrong) > 0 }) }
+
+func (r *Report) count(of func(Outcome) bool) (n int) {
 	for _, o := range r.outcomes {
-		if len(o.Wrong) > 0 {
+		if of(o) {
 			n++
 		}
 	}
 	return n
+}
+
+// Summary says how many rows ran, and what became of them.
+func (r *Report) Summary() string {
+	return fmt.Sprintf("%d rows: %d inside their bounds, %d outside, %d left out, %d broken off; in %d of those inside, times were not judged",
+		len(r.outcomes),
+		r.count(func(o Outcome) bool { return o.Judged && len(o.Wrong) == 0 }), r.Outside(),
+		r.count(func(o Outcome) bool { return o.LeftOut != "" }),
+		r.count(func(o Outcome) bool { return o.Err != nil }),
+		r.count(func(o Outcome) bool { return o.Judged && len(o.Wrong) == 0 && !o.timesJudged() }))
+}
+
+// Verdict says in words whether our pool kept the bounds of a row.
+func (o Outcome) Verdict() string {
+	switch {
+	case o.LeftOut != "":
+		return "left out"
+	case !o.Judged:
+		return "broken off"
+	case len(o.Wrong) > 0:
+		return "outside"
+	case !o.timesJudged():
+		return "kept, times not judged"
+	default:
+		return "kept"
+	}
+}
+
+// timesJudged tells whether there were enough measurements for all bounds in time: one that takes no offence at years, and
+// would if they were measured five times, has not judged.
+func (o Outcome) timesJudged() bool {
+	years := func(d []time.Duration) []time.Duration { return slices.Repeat([]time.Duration{math.MaxInt64}, len(d)) }
+	var slow []Result
+	for _, r := range o.Ours {
+		r.First, r.Rate, r.Took = years(r.First), years(r.Rate), slices.Clone(r.Took)
+		for i := range r.Took {
+			r.Took[i].Took = math.MaxInt64
+		}
+		slow = append(slow, r)
+	}
+	for _, bound := range o.Row.Bounds {
+		if bound(slow) == "" && bound(slices.Repeat(slow, timedRounds)) != "" {
+			return false
+		}
+	}
+	return true
 }
 
 const head = `| row | fault | pool | failed holding / waiting (forbidden) | longest | dials (5 s) | first success (control) | 95 % of the rate | sockets / max | rows lost, doubled; unknown there, not | left | verdict | notes |
@@ -38,12 +86,16 @@ func (r *Report) Table(w io.Writer) error {
 	var b bytes.Buffer
 	b.WriteString(head)
 	for _, o := range r.outcomes {
-		if o.LeftOut != "" {
-			fmt.Fprintf(&b, "| %s | %s | left out | | | | | | | | | | %s |\n", o.Row.ID, o.Row.Fault, o.LeftOut)
+		verdict := cell(strings.Join(append([]string{"**" + o.Verdict() + "**"}, o.Wrong...), "; "))
+		if o.LeftOut != "" || len(o.Ours) == 0 {
+			fmt.Fprintf(&b, "| %s | %s | %s | | | | | | | | | %s | %s |\n", o.Row.ID, o.Row.Fault, Ours, verdict, cell(o.LeftOut))
 		}
-		line(&b, o.Row, o.Ours, "**kept**", o.Wrong)
+		line(&b, o.Row, o.Ours, verdict)
 		for _, p := range o.Peers {
-			line(&b, o.Row, []Result{p}, "", nil)
+			line(&b, o.Row, []Result{p}, "")
+		}
+		if o.Err != nil {
+			fmt.Fprintf(&b, "| %s | %s | the laboratory | | | | | | | | | | broken off: %s |\n", o.Row.ID, o.Row.Fault, cell(o.Err.Error()))
 		}
 	}
 	_, err := w.Write(b.Bytes())
@@ -51,12 +103,9 @@ func (r *Report) Table(w io.Writer) error {
 }
 
 // line sums up the rounds of one pool: the worst of each count, the median of each time.
-func line(b *bytes.Buffer, row Row, rounds []Result, verdict string, wrong []string) {
+func line(b *bytes.Buffer, row Row, rounds []Result, verdict string) {
 	if len(rounds) == 0 {
 		return
-	}
-	if len(wrong) > 0 {
-		verdict = "**outside**: " + strings.Join(wrong, "; ")
 	}
 	worst := func(of func(Result) int) (n int) {
 		for _, r := range rounds {
@@ -77,15 +126,23 @@ func line(b *bytes.Buffer, row Row, rounds []Result, verdict string, wrong []str
 		worst(func(r Result) int { return r.Peak }), rounds[0].Max,
 		worst(func(r Result) int { return r.Rows.Missing }), worst(func(r Result) int { return r.Rows.Doubled }),
 		worst(func(r Result) int { return r.Rows.UnknownPresent }), worst(func(r Result) int { return r.Rows.UnknownAbsent }),
-		left, verdict, strings.Join(remarks(rounds), "; "))
+		left, verdict, cell(strings.Join(remarks(rounds), "; ")))
 }
 
-// remarks are what a row has measured for itself, as medians, and what it notes.
+// cell makes one cell of a table out of a text.
+func cell(text string) string {
+	return strings.ReplaceAll(strings.Join(strings.Fields(text), " "), "|", `\|`)
+}
+
+// remarks are how a row is set up, what it has measured for itself, as medians, and what it notes.
 func remarks(rounds []Result) (all []string) {
 	add := func(text string) {
 		if !slices.Contains(all, text) {
 			all = append(all, text)
 		}
+	}
+	if setup := rounds[0].Setup; setup != "" {
+		add("with " + setup)
 	}
 	for _, r := range rounds {
 		for _, t := range r.Took {
@@ -125,45 +182,4 @@ func short(d time.Duration) string {
 		return fmt.Sprintf("%d ms", d.Milliseconds())
 	}
 	return fmt.Sprintf("%.1f s", d.Seconds())
-}
-
-var page = template.Must(template.New("page").Parse(`# What each fault did to each pool
-
-Made by ` + "`{{.Command}}`" + ` on {{.Date}}: {{.System}}, {{.Processors}} processors, {{.Go}}.
-
-Each pool has 20 connections and 32 callers with deadlines of 30 s, unless the row says otherwise: reads, statements of 20 ms,
-and transactions that insert a key. "Forbidden" are failures that the rule does not allow (README, "What it promises"); the
-peers promise nothing of the kind, theirs are counted for comparison. Times are medians over all rounds; counts are the worst
-round's. "Left" counts leases, sockets, goroutines and descriptors after the pool was closed.
-
-{{.Table}}
-<details><summary>everything that was measured, as JSON</summary>
-
-` + "```json\n{{.JSON}}\n```" + `
-
-</details>
-`))
-
-// WriteFile writes the table and all results to a file.
-func (r *Report) WriteFile(name string) error {
-	var table, text bytes.Buffer
-	if err := r.Table(&table); err != nil {
-		return err
-	}
-	var all []Result
-	for _, o := range r.outcomes {
-		all = append(append(all, o.Ours...), o.Peers...)
-	}
-	raw, err := json.MarshalIndent(all, "", " ")
-	if err != nil {
-		return err
-	}
-	err = page.Execute(&text, map[string]any{
-		"Command": "make chaos", "Date": time.Now().Format(time.DateOnly), "System": runtime.GOOS + "/" + runtime.GOARCH,
-		"Processors": runtime.NumCPU(), "Go": runtime.Version(), "Table": table.String(), "JSON": string(raw),
-	})
-	if err != nil {
-		return err
-	}
-	return os.WriteFile(name, text.Bytes(), 0o644)
 }

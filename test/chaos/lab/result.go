@@ -1,7 +1,10 @@
 package lab
 
 import (
+	"cmp"
+	"regexp"
 	"slices"
+	"strings"
 	"time"
 )
 
@@ -11,12 +14,14 @@ type Result struct {
 	Place string `json:"place"` // process or container
 	Pool  Kind   `json:"pool"`
 	Round int    `json:"round"`
+	Setup string `json:"setup,omitempty"` // where it differs from the usual one
 
 	Calls         int           `json:"calls"`
 	FailedHolding int           `json:"failed_holding"` // calls that failed and held a lease
 	FailedWaiting int           `json:"failed_waiting"` // calls that failed and held none
 	Forbidden     int           `json:"forbidden"`      // of both, those that the failure rule forbids
 	Examples      []string      `json:"examples,omitempty"`
+	Errors        []failure     `json:"errors,omitempty"` // what the calls failed with, the most frequent first
 	Longest       time.Duration `json:"longest_ns"`
 	Dials         int           `json:"dials"`
 	Busiest       int           `json:"dials_in_busiest_5s"`
@@ -65,4 +70,37 @@ func timings(rounds []Result, what string) (took, control []time.Duration) {
 		}
 	}
 	return took, control
+}
+
+// failure is a kind of error that calls failed with.
+type failure struct {
+	Error string `json:"error"`
+	Times int    `json:"times"`
+}
+
+// mostFailures is how many kinds of errors are told.
+const mostFailures = 8
+
+// accident is what differs between errors of one kind: how long something took, and numbers of processes and ports. SQLSTATEs
+// stay.
+var accident = regexp.MustCompile(`SQLSTATE \w{5}|\b[0-9][0-9.]*(?:ns|µs|ms|s|m[0-9.]+s)\b|\b[0-9]{4,}\b`)
+
+// failuresOf sums up what calls failed with.
+func failuresOf(calls []Call) (all []failure) {
+	times := make(map[string]int)
+	for _, c := range calls {
+		if c.Err != nil {
+			times[accident.ReplaceAllStringFunc(c.Err.Error(), func(found string) string {
+				if strings.HasPrefix(found, "SQLSTATE") {
+					return found
+				}
+				return "#"
+			})]++
+		}
+	}
+	for text, n := range times {
+		all = append(all, failure{text, n})
+	}
+	slices.SortFunc(all, func(a, b failure) int { return cmp.Or(b.Times-a.Times, strings.Compare(a.Error, b.Error)) })
+	return all[:min(len(all), mostFailures)]
 }
