@@ -10,7 +10,7 @@ import (
 type Row struct {
 	ID    string
 	Fault string
-	// Timed rows have a bound in time: ours runs five times, peers not beside it.
+	// Timed rows have a bound in time: our pool runs five times, each peer once, one after the other.
 	Timed bool
 	// Alone rows need something that only our pool has: no peer is put to them.
 	Alone bool
