@@ -284,9 +284,27 @@ func (x *Experiment) Finish(ctx context.Context) Result {
 		x.Fail("the table could not be read: %v", err)
 	}
 	r.Rows = rows
-	r.LeasesLeft = x.pool.Leased()
+	r.LeasesLeft, r.Backends = x.pool.Leased(), onServer(ctx, x.setup.Audit)
 	x.close(ctx)
+	until(ctx, 3*time.Second, func() bool {
+		r.BackendsLeft = onServer(ctx, x.setup.Audit)
+		return r.BackendsLeft == 0
+	})
 	return *r
+}
+
+// onServer is how many backends serve clients, by the account of the server; negative: it was not to be had.
+func onServer(ctx context.Context, dsn string) int {
+	conn, err := pgx.Connect(ctx, dsn)
+	if err != nil {
+		return -1
+	}
+	defer conn.Close(ctx)
+	found, err := backends(ctx, conn)
+	if err != nil {
+		return -1
+	}
+	return len(found)
 }
 
 // close closes the pool and counts what it leaves, also if it does not end: that is what it leaves, then.

@@ -30,6 +30,8 @@ func TestWhatAPoolLeavesIsCountedAlsoIfItDoesNotClose(t *testing.T) {
 	require.NoError(t, <-over)
 	require.Equal(t, 1, r.LeasesLeft)
 	require.Equal(t, 1, r.SocketsLeft)
+	require.Equal(t, 1, r.Backends)
+	require.Equal(t, 1, r.BackendsLeft)
 	require.Positive(t, r.GoroutinesLeft)
 	require.Len(t, r.Notes, 1)
 	require.Contains(t, r.Notes[0], "did not close within")

@@ -102,6 +102,7 @@ func TestWhatMayBeInNoRow(t *testing.T) {
 		"a socket left":                   {SocketsLeft: 1},
 		"a goroutine left":                {GoroutinesLeft: 1},
 		"a descriptor left":               {DescriptorsLeft: 1},
+		"a backend left":                  {BackendsLeft: 1},
 		"a bound of the row's own":        {Broken: []string{"too late"}},
 	} {
 		require.Len(t, Everywhere([]Result{r}), 1, name)

@@ -113,7 +113,6 @@ func line(b *bytes.Buffer, row Row, rounds []Result, verdict string) {
 		}
 		return n
 	}
-	left := worst(func(r Result) int { return r.LeasesLeft + r.SocketsLeft + r.GoroutinesLeft + r.DescriptorsLeft })
 	fmt.Fprintf(b, "| %s | %s | %s | %d / %d (%d) | %s | %d (%d) | %s | %s | %d / %d | %d, %d; %d, %d | %d | %s | %s |\n",
 		row.ID, row.Fault, rounds[0].Pool,
 		worst(func(r Result) int { return r.FailedHolding }), worst(func(r Result) int { return r.FailedWaiting }),
@@ -126,7 +125,7 @@ func line(b *bytes.Buffer, row Row, rounds []Result, verdict string) {
 		worst(func(r Result) int { return r.Peak }), rounds[0].Max,
 		worst(func(r Result) int { return r.Rows.Missing }), worst(func(r Result) int { return r.Rows.Doubled }),
 		worst(func(r Result) int { return r.Rows.UnknownPresent }), worst(func(r Result) int { return r.Rows.UnknownAbsent }),
-		left, verdict, cell(strings.Join(remarks(rounds), "; ")))
+		worst(Result.left), verdict, cell(strings.Join(remarks(rounds), "; ")))
 }
 
 // cell makes one cell of a table out of a text.

@@ -38,10 +38,18 @@ type Result struct {
 	SocketsLeft     int `json:"sockets_left"`
 	GoroutinesLeft  int `json:"goroutines_left"`
 	DescriptorsLeft int `json:"descriptors_left"`
+	// By pg_stat_activity, when the callers had stopped, and when the pool was closed; negative: the server did not tell.
+	Backends     int `json:"backends"`
+	BackendsLeft int `json:"backends_left"`
 
 	Took   []timing `json:"took,omitempty"`
 	Notes  []string `json:"notes,omitempty"`
 	Broken []string `json:"broken,omitempty"` // bounds that were not kept
+}
+
+// left is how many things a pool left behind.
+func (r Result) left() int {
+	return r.LeasesLeft + r.SocketsLeft + r.GoroutinesLeft + r.DescriptorsLeft + max(0, r.BackendsLeft)
 }
 
 func median(d []time.Duration) time.Duration {

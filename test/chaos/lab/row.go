@@ -53,9 +53,9 @@ func Everywhere(rounds []Result) (wrong []string) {
 			say(r, "%d acknowledged rows missing, %d doubled, %d there that nobody has committed",
 				r.Rows.Missing, r.Rows.Doubled, r.Rows.Strange)
 		}
-		if r.LeasesLeft+r.SocketsLeft+r.GoroutinesLeft+r.DescriptorsLeft > 0 {
-			say(r, "left behind: %d leases, %d sockets, %d goroutines, %d descriptors",
-				r.LeasesLeft, r.SocketsLeft, r.GoroutinesLeft, r.DescriptorsLeft)
+		if r.left() > 0 {
+			say(r, "left behind: %d leases, %d sockets, %d goroutines, %d descriptors, %d backends",
+				r.LeasesLeft, r.SocketsLeft, r.GoroutinesLeft, r.DescriptorsLeft, r.BackendsLeft)
 		}
 	}
 	return wrong
