@@ -244,7 +244,7 @@ func (l *Lease) release(discard bool) {
 		p.handBack(t, l.gen, broken, flagSevere)
 		return
 	}
-	if p.cfg.ShedByDeadline {
+	if p.cfg.ShedByDeadline && s.isOf(l.gen) { // one that was taken away has kept nobody waiting since
 		p.observe(time.Duration(p.now() - s.acquired.Load()))
 	}
 	c := l.conn

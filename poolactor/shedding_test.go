@@ -125,6 +125,22 @@ func TestAnAcquireTimeoutIsADeadline(t *testing.T) {
 }
 
 // When load falls nobody is shed any more, although all were: leases teach, not waits.
+func TestALeaseThatWasTakenAwayTeachesNothing(t *testing.T) {
+	inMemory(t, func(c *Config) {
+		withShedding(1)(c)
+		c.LeaseMaxAge = time.Second
+	}, func(t *testing.T, p *Pool, server *fakepg.Server) {
+		late := acquired(t, p)
+		pass(time.Hour)
+		late.Release()
+		l := acquired(t, p)
+		time.AfterFunc(500*time.Millisecond, l.Release)
+		next, err := p.Acquire(within(t, time.Second))
+		require.NoError(t, err, "nobody was kept waiting for an hour")
+		next.Release()
+	})
+}
+
 func TestSheddingEndsByItself(t *testing.T) {
 	inMemory(t, withShedding(2), func(t *testing.T, p *Pool, server *fakepg.Server) {
 		// A call comes every 50 ms and needs d; it can wait for 200 ms.
