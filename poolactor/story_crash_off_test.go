@@ -3,10 +3,12 @@
 package poolactor
 
 // crash makes the pool actor panic, by a hint that leads nowhere.
-func (s *story) crash(int) {
+func (s *story) crash(int) bool {
 	select {
 	case s.p.hints <- hint{}:
+		return true
 	default:
+		return false
 	}
 }
 

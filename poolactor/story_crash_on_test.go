@@ -10,7 +10,7 @@ import (
 )
 
 // crash makes the pool actor panic after some more of its steps, in this turn or a later one.
-func (s *story) crash(n int) {
+func (s *story) crash(n int) bool {
 	var left atomic.Int64
 	left.Store(int64(1 + 4*n))
 	failpoint.Set(func(name string) {
@@ -18,6 +18,7 @@ func (s *story) crash(n int) {
 			panic("injected at " + name)
 		}
 	})
+	return true
 }
 
 func noMoreCrashes() { failpoint.Set(nil) }

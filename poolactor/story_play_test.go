@@ -18,6 +18,7 @@ import (
 
 // story is a pool, its server, and what the model knows of both.
 type story struct {
+	terms
 	p       *Pool
 	server  *fakepg.Server
 	sockets socketMeter
@@ -35,8 +36,15 @@ type story struct {
 	suspended bool
 	drained   bool                 // Suspend has returned: nothing is out
 	died      map[uint32]time.Time // backends
+	blamed    map[uint32]bool      // those whose death has failed a call
+	changed   map[uint32]bool      // sessions that ResetNone leaves as they are
 
-	endings [endings]int // how calls of Acquire ended
+	calls   int
+	longest time.Duration // that a lease has lasted
+	gossip  gossip
+	works   []*work // that calls were to do
+
+	endings [endings]int // how calls ended
 
 	turns  int
 	log    []string // the turns so far, but for those in which nothing happens
@@ -46,12 +54,19 @@ type story struct {
 // heldLease is a lease that the story has, or had.
 type heldLease struct {
 	*Lease
-	slot *slot
-	pid  uint32
+	slot   *slot
+	pid    uint32
+	label  string
+	since  time.Time
+	inTx   bool // what it changes then, the end of the transaction undoes
+	warned bool
 }
 
-// waiter is a call of Acquire.
+// waiter is a call that waits for a connection, or works with one.
 type waiter struct {
+	label    string
+	work     *work // nil: the call is for a lease
+	before   scene // what it met
 	began    time.Time
 	deadline time.Time // zero: none
 	cancel   context.CancelFunc
@@ -65,32 +80,52 @@ type waiter struct {
 
 const forever = time.Duration(0)
 
-// How a call of Acquire can end.
+// How a call can end, or its lease.
 const (
 	served = iota
 	atItsDeadline
 	givenUp
 	toldOfAnOutage
+	toldOfACrowd
+	toldOfTooLittleTime
+	done
+	doneAgain
+	exhaustedAttempts
+	lost
+	warnedOf
+	takenAway
 	endings
 )
 
-func tell(t *testing.T, turns []turn) *story {
-	s := &story{server: fakepg.New(), most: 4, mostSince: 4, died: make(map[uint32]time.Time)}
+var endingNames = [endings]string{
+	"were served", "ended at their deadlines", "were given up", "were told of an outage", "were turned away", "were shed",
+	"did their work", "did it in another attempt", "ran out of attempts", "lost their statement with its connection",
+	"were told about for being held for long", "were taken away",
+}
+
+func tell(t *testing.T, how terms, turns []turn) *story {
+	s := &story{
+		terms: how, server: fakepg.New(), most: 4, mostSince: 4,
+		died: make(map[uint32]time.Time), blamed: make(map[uint32]bool), changed: make(map[uint32]bool),
+	}
 	defer s.server.Close()
 	cfg := fakeConfig(s.server)
 	cfg.DialFunc = s.sockets.dial(s.server.Dial)
+	how.configure(&cfg)
 	var err error
 	s.p, err = Open(t.Context(), cfg)
 	require.NoError(t, err)
 	defer s.p.Close() // also when a turn panics
+	s.gossip.listen(s.p)
 	require.NoError(t, s.p.QueryRow(t.Context(), "select current_setting('work_mem')").Scan(&s.memory))
 	for _, turn := range turns {
 		what := happenings[turn.what]
 		if turn.what != 0 {
-			s.turns++
 			s.log = append(s.log, turn.String())
 		}
-		what.do(s, turn.n)
+		if what.do(s, turn.n) {
+			s.turns++
+		}
 		if s.look(); len(s.broken) > 0 {
 			break
 		}
@@ -128,31 +163,45 @@ func (s *story) end() {
 		s.fail("close: %v", err)
 	}
 	synctest.Wait()
+	s.ledgerIsRight()
 	if n := s.server.Connections(); n > 0 || s.sockets.now.Load() > 0 || s.p.Stat().Total() > 0 || s.p.waiting.Load() != 0 {
 		s.fail("the closed pool has left %d connections, %d sockets: %+v", n, s.sockets.now.Load(), s.p.Stat())
 	}
 }
 
-func (s *story) pass(d time.Duration) { pass(d) }
+func (s *story) pass(d time.Duration) bool {
+	pass(d)
+	return d > 0
+}
 
 // acquire lets somebody call.
-func (s *story) acquire(patience time.Duration) { s.call(patience, s.p.Acquire) }
+func (s *story) acquire(patience time.Duration) bool {
+	s.call(patience, nil, func(ctx context.Context, label string) (*Lease, error) {
+		return s.p.Acquire(WithLabel(ctx, label))
+	})
+	return true
+}
 
 // ask lets somebody call by message.
-func (s *story) ask(patience time.Duration) {
+func (s *story) ask(patience time.Duration) bool {
 	var m messages.Acquire
 	if patience != forever {
 		m.Deadline = time.Now().Add(patience)
 	}
-	w := s.call(forever, func(ctx context.Context) (*Lease, error) {
+	w := s.call(forever, nil, func(ctx context.Context, label string) (*Lease, error) {
+		m.Label = label
 		return actors.Ask(ctx, s.p.Ref(), func(r actors.Reply[*Lease]) ToPool { return ToPool{Acquire: m, Reply: r} })
 	})
 	w.deadline = m.Deadline
+	return true
 }
 
-func (s *story) call(patience time.Duration, how func(context.Context) (*Lease, error)) *waiter {
+func (s *story) call(patience time.Duration, what *work, how func(context.Context, string) (*Lease, error)) *waiter {
 	ctx, cancel := context.WithCancel(context.Background())
-	w := &waiter{began: time.Now(), cancel: cancel, done: make(chan struct{})}
+	s.calls++
+	w := &waiter{
+		label: fmt.Sprintf("call %d", s.calls), work: what, before: s.meets(), began: time.Now(), cancel: cancel, done: make(chan struct{}),
+	}
 	if patience != forever {
 		w.deadline = w.began.Add(patience)
 		ctx, w.cancel = context.WithDeadline(ctx, w.deadline)
@@ -160,19 +209,21 @@ func (s *story) call(patience time.Duration, how func(context.Context) (*Lease, 
 	s.waiters = append(s.waiters, w)
 	go func() {
 		defer close(w.done)
-		w.lease, w.err = how(ctx)
+		w.lease, w.err = how(ctx, w.label)
 		w.ended = time.Now()
 		cancel()
 	}()
 	return w
 }
 
-func (s *story) giveUp(n int) {
-	if len(s.waiters) > 0 {
-		w := s.waiters[n%len(s.waiters)]
-		w.gaveUp = true
-		w.cancel()
+func (s *story) giveUp(n int) bool {
+	if len(s.waiters) == 0 {
+		return false
 	}
+	w := s.waiters[n%len(s.waiters)]
+	w.gaveUp = true
+	w.cancel()
+	return true
 }
 
 // take takes a lease out of those that are held; nil if there is none.
@@ -194,37 +245,50 @@ func (s *story) tellBack(l *Lease) {
 	synctest.Wait()
 }
 
-func (s *story) giveBack(n int, how func(*Lease)) {
-	if l := s.take(n); l != nil {
-		how(l.Lease)
-		s.past = append(s.past, l)
+func (s *story) giveBack(n int, how func(*Lease)) bool {
+	l := s.take(n)
+	if l == nil {
+		return false
 	}
+	s.longest = max(s.longest, time.Since(l.since))
+	how(l.Lease)
+	s.past = append(s.past, l)
+	return true
 }
 
 // afterRelease does something with a lease that was released. What must not change is looked at after the turn.
-func (s *story) afterRelease(n int, do func(*heldLease)) {
-	if len(s.past) > 0 {
-		do(s.past[n%len(s.past)])
+func (s *story) afterRelease(n int, do func(*heldLease)) bool {
+	if len(s.past) == 0 {
+		return false
 	}
+	do(s.past[n%len(s.past)])
+	return true
 }
 
 func (s *story) useInVain(l *heldLease) {
-	if _, err := l.Exec(context.Background(), "select 1"); !errors.Is(err, ErrReleased) {
-		s.fail("a lease that was released answered: %v", err)
+	want := ErrReleased
+	if l.token.Load() != nil {
+		want = ErrRevoked
+	}
+	if _, err := l.Exec(context.Background(), "select 1"); !errors.Is(err, want) {
+		s.fail("a lease answered that is over: %v, instead of %v", err, want)
 	}
 }
 
 // forget does what the leak watch does when the garbage collector finds a lease.
-func (s *story) forget(n int) {
-	if l := s.take(n); l != nil {
-		reclaim(lostLease{slot: l.slot, tid: l.token.Load().tid})
+func (s *story) forget(n int) bool {
+	l := s.take(n)
+	if l == nil {
+		return false
 	}
+	reclaim(lostLease{slot: l.slot, tid: l.token.Load().tid})
+	return true
 }
 
 // use runs a statement on a lease: on its own backend, if that lives.
-func (s *story) use(n int) {
+func (s *story) use(n int) bool {
 	if len(s.held) == 0 {
-		return
+		return false
 	}
 	l := s.held[n%len(s.held)]
 	var pid uint32
@@ -236,92 +300,24 @@ func (s *story) use(n int) {
 	case err != nil && !dead && l.slot.conn.Load().PGX().PgConn().TxStatus() != 'E':
 		s.fail("a lease on PID %d, which lives, failed: %v", l.pid, err)
 	}
+	return true
 }
 
 // change leaves a session other than it was, or a transaction open.
-func (s *story) change(n int) {
-	if len(s.held) > 0 {
-		texts := []string{"set work_mem = '1MB'", "begin", "listen news", "prepare mine as select 1"}
-		_, _ = s.held[n%len(s.held)].Exec(context.Background(), texts[n%len(texts)]) // its backend may be dead
+func (s *story) change(n int) bool {
+	if len(s.held) == 0 {
+		return false
 	}
-}
-
-// resize waits until the actor is there to bring it about.
-func (s *story) resize(n int) {
-	most := 1 + n%6
-	if err := s.p.Resize(context.Background(), n%(most+1), most); err != nil {
-		s.fail("resize: %v", err)
+	l := s.held[n%len(s.held)]
+	texts := []string{"set work_mem = '1MB'", "begin", "listen news", "prepare mine as select 1"}
+	text := texts[n%len(texts)]
+	_, err := l.Exec(context.Background(), text)
+	switch {
+	case err != nil: // its backend may be dead
+	case text == "begin":
+		l.inTx = true
+	case text == texts[0] && !l.inTx:
+		s.changed[l.pid] = s.reset == ResetNone
 	}
-	s.most, s.mostSince = most, max(s.mostSince, most)
-}
-
-func (s *story) suspend(n int) {
-	ctx, cancel := context.WithTimeout(context.Background(), time.Duration(n)*time.Millisecond)
-	defer cancel()
-	s.suspended = true
-	switch err := s.p.Suspend(ctx); {
-	case err == nil:
-		s.drained = true
-	case !errors.Is(err, context.DeadlineExceeded):
-		s.fail("suspend: %v", err)
-	}
-}
-
-func (s *story) resume() {
-	if err := s.p.Resume(); err != nil {
-		s.fail("resume: %v", err)
-	}
-	if s.suspended {
-		s.suspended, s.drained, s.openSince = false, false, time.Now()
-	}
-}
-
-// evict waits a moment at most; what it was waiting for leaves in later turns.
-func (s *story) evict(n int) {
-	old := s.server.PIDs()
-	ctx, cancel := context.WithTimeout(context.Background(), time.Duration(n)*10*time.Millisecond)
-	defer cancel()
-	if err := s.p.Evict(ctx, time.Duration(n%4)*50*time.Millisecond); err != nil {
-		if !errors.Is(err, context.DeadlineExceeded) {
-			s.fail("evict: %v", err)
-		}
-		return
-	}
-	if n := stay(s.server, old); n > 0 {
-		s.fail("%d of %d connections outlived their eviction", n, len(old))
-	}
-}
-
-func (s *story) serverDown() {
-	s.mourn(s.server.PIDs()...)
-	s.server.Stop()
-	s.down = true
-}
-
-func (s *story) serverUp() {
-	if s.down {
-		s.server.Start()
-		s.down, s.openSince = false, time.Now()
-	}
-}
-
-func (s *story) kill(n int) {
-	if pids := s.server.PIDs(); len(pids) > 0 {
-		victim := pids[n%len(pids)]
-		s.mourn(victim)
-		s.server.Kill(victim)
-	}
-}
-
-func (s *story) terminate() {
-	s.mourn(s.server.PIDs()...)
-	s.server.Terminate("57P01")
-}
-
-func (s *story) mourn(pids ...uint32) {
-	for _, pid := range pids {
-		if _, dead := s.died[pid]; !dead {
-			s.died[pid] = time.Now()
-		}
-	}
+	return true
 }

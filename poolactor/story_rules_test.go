@@ -23,6 +23,7 @@ func (s *story) look() {
 		}
 	})
 	synctest.Wait() // those who have a lease have looked at their session
+	s.takenAway()
 	s.exclusive()
 	s.counts()
 	s.limits()
@@ -31,16 +32,31 @@ func (s *story) look() {
 
 // hasEnded judges what a caller was told.
 func (s *story) hasEnded(w *waiter) {
-	if w.err == nil {
+	if !errors.Is(w.err, ErrTooManyWaiters) {
+		s.rightlyLetIn(w)
+	}
+	switch {
+	case w.err == nil && w.work == nil:
 		s.endings[served]++
 		s.granted(w)
 		return
+	case w.work != nil:
+		s.longest = max(s.longest, w.ended.Sub(w.began))
+		if s.worked(w) {
+			return
+		}
 	}
 	var unavailable *UnavailableError
 	isUnavailable := errors.As(w.err, &unavailable)
 	switch {
 	case isUnavailable && !s.down && !s.suspended && s.openSince.Add(recoveryTime).Before(w.began):
 		s.fail("a caller was told of an outage that was over: %v", w.err)
+	case errors.Is(w.err, ErrTooManyWaiters):
+		s.endings[toldOfACrowd]++
+		s.rightlyTurnedAway(w)
+	case errors.Is(w.err, ErrShed):
+		s.endings[toldOfTooLittleTime]++
+		s.rightlyShed(w)
 	case errors.Is(w.err, context.Canceled) && w.gaveUp:
 		s.endings[givenUp]++
 	case errors.Is(w.err, context.DeadlineExceeded) && !w.deadline.IsZero():
@@ -64,7 +80,7 @@ const recoveryTime = 1200 * time.Millisecond
 // granted judges what a caller was given.
 func (s *story) granted(w *waiter) {
 	t := w.lease.token.Load()
-	l := &heldLease{Lease: w.lease, slot: t.slot, pid: t.slot.conn.Load().PID()}
+	l := &heldLease{Lease: w.lease, slot: t.slot, pid: w.lease.conn.PID(), label: w.label, since: w.ended}
 	s.held = append(s.held, l)
 	died, dead := s.died[l.pid]
 	if dead && w.ended.Sub(died) > 2*time.Millisecond {
@@ -76,13 +92,17 @@ func (s *story) granted(w *waiter) {
 	if !w.deadline.IsZero() && w.ended.After(w.deadline.Add(50*time.Millisecond)) {
 		s.fail("a caller was served %v after its deadline", w.ended.Sub(w.deadline))
 	}
-	if dead {
+	if dead || !t.slot.isOf(l.gen) {
 		return
 	}
 	var memory string
 	err := w.lease.QueryRow(context.Background(), "select current_setting('work_mem')").Scan(&memory)
-	if status := t.slot.conn.Load().PGX().PgConn().TxStatus(); err != nil || memory != s.memory || status != 'I' {
-		s.fail("the session of PID %d was not clean: work_mem %s, transaction status %c, %v", l.pid, memory, status, err)
+	want := s.memory
+	if s.changed[l.pid] {
+		want = "1MB"
+	}
+	if status := t.slot.conn.Load().PGX().PgConn().TxStatus(); err != nil || memory != want || status != 'I' {
+		s.fail("the session of PID %d was not as it should be: work_mem %s, transaction status %c, %v", l.pid, memory, status, err)
 	}
 }
 
@@ -103,8 +123,13 @@ func (s *story) exclusive() {
 // counts: the pool's figures are the model's.
 func (s *story) counts() {
 	st := s.p.Stat()
-	if st.Leased != len(s.held) || st.Checking == 0 && st.Waiting != len(s.waiters) {
-		s.fail("%d are held, %d wait, but the pool says: %+v", len(s.held), len(s.waiters), st)
+	busy := s.busy() // each of these may have a lease, or wait, or pause before its next attempt
+	waiting := len(s.waiters) - busy
+	if n := st.Leased - len(s.held); n < 0 || n > busy {
+		s.fail("%d are held, and %d calls work, but the pool says: %+v", len(s.held), busy, st)
+	}
+	if n := st.Waiting - waiting; st.Checking == 0 && (n < 0 || n > busy) {
+		s.fail("%d wait, and %d calls work, but the pool says: %+v", waiting, busy, st)
 	}
 	if st.Suspends != s.suspended || st.Max != s.most {
 		s.fail("suspended %v, at most %d, but the pool says: %+v", s.suspended, s.most, st)
@@ -112,8 +137,8 @@ func (s *story) counts() {
 	if s.drained && st.Leased+st.Cleaning > 0 {
 		s.fail("something is out of a suspended pool: %+v", st)
 	}
-	if holders := s.p.Holders(); len(holders) != len(s.held) {
-		s.fail("%d are held, but the pool knows %d holders", len(s.held), len(holders))
+	if holders := s.p.Holders(); len(holders) != st.Leased {
+		s.fail("%d are held, but the pool knows %d holders", st.Leased, len(holders))
 	}
 }
 
@@ -122,7 +147,7 @@ func (s *story) limits() {
 	if peak, most := int(s.sockets.peak.Load()), max(s.mostSince, s.open); peak > most {
 		s.fail("%d sockets and dials, %d are allowed", peak, most)
 	}
-	if len(s.held) >= s.most {
+	if s.p.Stat().Leased >= s.most {
 		s.openSince = time.Now() // there is no place for a dial that finds out
 	}
 	s.sockets.peak.Store(0)
