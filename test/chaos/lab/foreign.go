@@ -2,19 +2,20 @@ package lab
 
 import (
 	"context"
+	"crypto/tls"
+	"crypto/x509"
 	"errors"
 	"fmt"
-	"maps"
+	"io"
 	"math/rand/v2"
 	"net"
 	"runtime"
-	"slices"
-	"strings"
 	"sync"
 	"time"
 
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgconn"
+	"github.com/jackc/pgx/v5/pgproto3"
 	"github.com/rs/zerolog"
 
 	"github.com/seed-4ff2b7b9/supervised/internal/postgres"
@@ -24,18 +25,21 @@ import (
 // Row 14: what the user supplied panics or blocks, and the runtime is busy with itself. The peers are put to the last of
 // these only: in pgxpool a panic of a dialer or a hook, and in each of them one of a source of rows, ends the process.
 
+// ofTheClock is why no row sets the wall clock.
+const ofTheClock = "no row sets the wall clock: internal/archtest asserts that nothing of the pool decides by it"
+
 // foreignFor is how long each of these goes on.
 const foreignFor = 8 * time.Second
 
 func foreigners() []Row {
 	return []Row{
 		{
-			ID: "14-dial", Fault: fmt.Sprintf("panics while connections are opened and cancelled, for %v: dialers, lookup, hooks, tracer", foreignFor),
+			ID: "14-dial", Fault: fmt.Sprintf("panics while connections are opened and cancelled, for %v: dialers, lookup, hooks, TLS callbacks, tracer", foreignFor),
 			Alone: true, Bounds: []Bound{NothingFails}, Run: panicsWhileDialling,
 		},
 		{
 			ID:    "14-call",
-			Fault: fmt.Sprintf("panics in calls, for %v: each method of a tracer, OnNotice, OnNotification, functions handed over, sources of rows", foreignFor),
+			Fault: fmt.Sprintf("panics in calls, for %v: each method of a tracer, OnNotice, OnNotification, OnPgError, functions handed over, sources of rows", foreignFor),
 			Alone: true, Short: true, Bounds: []Bound{HitsSomebody}, Run: panicsInCalls,
 		},
 		{
@@ -49,72 +53,41 @@ func foreigners() []Row {
 	}
 }
 
-// errThrown is what foreign code panics with.
-var errThrown = errors.New("thrown by what the user supplied")
-
-// mine is foreign code that panics now and then, at any of its places.
-type mine struct {
-	chance float64
-	mu     sync.Mutex
-	passed map[string]int
-	thrown map[string]int
-	calm   bool
-}
-
-func newMine(chance float64) *mine {
-	return &mine{chance: chance, passed: make(map[string]int), thrown: make(map[string]int)}
-}
-
-// step passes a place, or panics there.
-func (m *mine) step(place string) {
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	m.passed[place]++
-	if !m.calm && rand.Float64() < m.chance {
-		m.thrown[place]++
-		panic(fmt.Errorf("%w: %s", errThrown, place))
-	}
-}
-
-// clear ends it.
-func (m *mine) clear() {
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	m.calm = true
-}
-
-// report notes how often it panicked, and that it did so at each of these places.
-func (m *mine) report(x *Experiment, places ...string) {
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	var told []string
-	for _, place := range slices.Sorted(maps.Keys(m.passed)) {
-		told = append(told, fmt.Sprintf("%s %d", place, m.thrown[place]))
-	}
-	x.Note("panics: %s", strings.Join(told, ", "))
-	for _, place := range places {
-		if m.thrown[place] == 0 {
-			x.Fail("nothing panicked in %s, where %d passed", place, m.passed[place])
-		}
-	}
-}
-
-// panicsWhileDialling lets connections grow old soon, and everything panic that has a part in opening the next one. A dial
-// that fails costs nobody a call.
+// panicsWhileDialling lets connections grow old soon, and everything panic that has a part in opening the next one, which
+// is encrypted and for which the server asks for a certificate. A dial that fails costs nobody a call.
 func panicsWhileDialling(ctx context.Context, l *Lab, k Kind) (Result, error) {
 	m := newMine(0.05)
+	files, trusted, err := postgres.Certificate()
+	if err != nil {
+		return Result{}, err
+	}
+	encrypted := postgres.Options{Files: files, Settings: map[string]string{"ssl": "on", "ssl_ca_file": "server.crt"}}
 	setup := Setup{Load: callOrGiveUp, Tuning: Tuning{Ours: func(c *poolactor.Config) {
 		c.MaxLifetime, c.MaxLifetimeJitter = time.Second, time.Second/2
+		c.ConnConfig.TLSConfig = m.handshake(trusted, c.ConnConfig.Host)
 		m.layWhereDialled(c)
 	}}}
-	return l.on(ctx, k, postgres.Options{}, setup, func(x *Experiment, _ *postgres.Server) error {
+	return l.on(ctx, k, encrypted, setup, func(x *Experiment, _ *postgres.Server) error {
 		Pass(ctx, foreignFor)
 		m.clear()
 		x.load.end()
-		m.report(x, "DialFunc", "CancelDialFunc", "LookupFunc", "AfterNetConnect", "ValidateConnect", "AfterConnect",
-			"ConnectTracer start", "ConnectTracer end")
+		m.report(x, "DialFunc", "CancelDialFunc", "LookupFunc", "AfterNetConnect", "BuildFrontend", "ValidateConnect", "AfterConnect",
+			"GetClientCertificate", "VerifyPeerCertificate", "VerifyConnection", "ConnectTracer start", "ConnectTracer end")
 		return nil
 	})
+}
+
+// handshake makes everything panic that a user can supply for the handshake of TLS.
+func (m *mine) handshake(trusted *x509.CertPool, host string) *tls.Config {
+	return &tls.Config{
+		RootCAs: trusted, ServerName: host,
+		GetClientCertificate: func(*tls.CertificateRequestInfo) (*tls.Certificate, error) {
+			m.step("GetClientCertificate")
+			return new(tls.Certificate), nil // none: the server does without
+		},
+		VerifyPeerCertificate: func([][]byte, [][]*x509.Certificate) error { m.step("VerifyPeerCertificate"); return nil },
+		VerifyConnection:      func(tls.ConnectionState) error { m.step("VerifyConnection"); return nil },
+	}
 }
 
 // layWhereDialled makes everything panic that a user can supply for the opening and the cancelling of a connection.
@@ -140,6 +113,11 @@ func (m *mine) layWhereDialled(c *poolactor.Config) {
 	cc.AfterNetConnect = func(_ context.Context, _ *pgconn.Config, conn net.Conn) (net.Conn, error) {
 		m.step("AfterNetConnect")
 		return conn, nil
+	}
+	build := cc.BuildFrontend
+	cc.BuildFrontend = func(r io.Reader, w io.Writer) *pgproto3.Frontend {
+		m.step("BuildFrontend")
+		return build(r, w)
 	}
 	cc.ValidateConnect = func(context.Context, *pgconn.PgConn) error { m.step("ValidateConnect"); return nil }
 	cc.AfterConnect = func(context.Context, *pgconn.PgConn) error { m.step("AfterConnect"); return nil }
@@ -241,6 +219,7 @@ func garbage(ctx context.Context, l *Lab, k Kind) (Result, error) {
 			}
 		})
 		busy.Wait()
+		x.Note("%s", ofTheClock)
 		x.Note("the garbage was collected %d times", collections()-before)
 		return nil
 	})

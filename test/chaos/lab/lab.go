@@ -1,6 +1,9 @@
 // Package lab is a fault laboratory: it drives one workload through this project's pool and through those that users would
 // otherwise pick, does to the server what production does to servers, and says for each fault what became of every call, every
 // row and every socket. Nothing that a pool says about itself counts; see internal/judge for the failure rule.
+//
+// No row sets the wall clock, since that is everybody's on the machine. Instead internal/archtest asserts of the pool's source
+// that nothing in it is decided by that clock: all durations are taken by the monotonic one.
 package lab
 
 import (

@@ -21,8 +21,13 @@ func panicsInCalls(ctx context.Context, l *Lab, k Kind) (Result, error) {
 	m := newMine(0.02)
 	setup := Setup{Load: m.call, Tuning: Tuning{Ours: func(c *poolactor.Config) {
 		c.ConnConfig.Tracer = tracer{mine: m}
-		c.ConnConfig.OnNotice = func(*pgconn.PgConn, *pgconn.Notice) { m.step("OnNotice") }
-		c.ConnConfig.OnNotification = func(*pgconn.PgConn, *pgconn.Notification) { m.step("OnNotification") }
+		c.ConnConfig.OnNotice = func(on *pgconn.PgConn, _ *pgconn.Notice) { m.stepFor("OnNotice", m.user(on)) }
+		c.ConnConfig.OnNotification = func(on *pgconn.PgConn, _ *pgconn.Notification) { m.stepFor("OnNotification", m.user(on)) }
+		onError := c.ConnConfig.OnPgError
+		c.ConnConfig.OnPgError = func(on *pgconn.PgConn, answer *pgconn.PgError) bool {
+			m.stepFor("OnPgError", m.user(on))
+			return onError(on, answer)
+		}
 	}}}
 	return l.on(ctx, k, postgres.Options{}, setup, func(x *Experiment, _ *postgres.Server) error {
 		Pass(ctx, foreignFor)
@@ -30,8 +35,9 @@ func panicsInCalls(ctx context.Context, l *Lab, k Kind) (Result, error) {
 		x.load.end()
 		m.report(x, "QueryTracer start", "QueryTracer end", "BatchTracer start", "BatchTracer query", "BatchTracer end",
 			"CopyFromTracer start", "CopyFromTracer end", "PrepareTracer start", "PrepareTracer end",
-			"OnNotice", "OnNotification", "With", "WithTx", "Retry", "Raw", "batch function", "source of rows")
+			"OnNotice", "OnNotification", "OnPgError", "With", "WithTx", "Retry", "Raw", "batch function", "source of rows")
 		x.Excuse(func(c Call) bool { return errors.Is(c.Err, errThrown) })
+		m.compare(x)
 		return nil
 	})
 }
@@ -41,10 +47,12 @@ func (m *mine) call(w *workload) (err error) {
 	ctx, cancel := context.WithTimeout(context.Background(), w.patience)
 	defer cancel()
 	pool, key := w.pool.(ours).Pool, w.keys.Add(1)
+	ctx = context.WithValue(ctx, callKey{}, key)
 	c := Call{Began: time.Now(), Backend: &Backend{}, Granted: time.Now()} // which one, only the pool knows
 	inserts, err := m.contained(ctx, pool, key)
 	c.Ended, c.Err = time.Now(), err
 	w.note(c)
+	m.hit(key, err)
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	switch {
@@ -67,7 +75,7 @@ func (m *mine) contained(ctx context.Context, pool *poolactor.Pool, key int64) (
 			}
 		}
 	}()
-	calls := []func(context.Context, *poolactor.Pool, int64) error{m.insert, m.retried, m.copied, m.read, m.batch, m.raw, m.noticed}
+	calls := []func(context.Context, *poolactor.Pool, int64) error{m.insert, m.retried, m.copied, m.read, m.batch, m.raw, m.noticed, m.refused}
 	kind := rand.IntN(len(calls))
 	inserts = kind < 3
 	return inserts, calls[kind](ctx, pool, key)
@@ -78,7 +86,7 @@ const inserts = "insert into inserted values ($1)"
 func (m *mine) insert(ctx context.Context, pool *poolactor.Pool, key int64) error {
 	return pool.WithTx(ctx, pgx.TxOptions{}, func(ctx context.Context, tx pgx.Tx) error {
 		_, err := tx.Exec(ctx, inserts, key)
-		m.step("WithTx")
+		m.stepFor("WithTx", key)
 		return err
 	})
 }
@@ -86,7 +94,7 @@ func (m *mine) insert(ctx context.Context, pool *poolactor.Pool, key int64) erro
 func (m *mine) retried(ctx context.Context, pool *poolactor.Pool, key int64) error {
 	return pool.Retry(ctx, poolactor.RetryPolicy{}, func(ctx context.Context, tx pgx.Tx) error {
 		_, err := tx.Exec(ctx, inserts, key)
-		m.step("Retry")
+		m.stepFor("Retry", key)
 		return err
 	})
 }
@@ -94,7 +102,7 @@ func (m *mine) retried(ctx context.Context, pool *poolactor.Pool, key int64) err
 func (m *mine) copied(ctx context.Context, pool *poolactor.Pool, key int64) error {
 	done := false
 	_, err := pool.CopyFrom(ctx, pgx.Identifier{"inserted"}, []string{"key"}, pgx.CopyFromFunc(func() ([]any, error) {
-		m.step("source of rows")
+		m.stepFor("source of rows", key)
 		if done {
 			return nil, nil
 		}
@@ -119,11 +127,11 @@ func (m *mine) read(ctx context.Context, pool *poolactor.Pool, _ int64) error {
 	return rows.Err()
 }
 
-func (m *mine) batch(ctx context.Context, pool *poolactor.Pool, _ int64) error {
+func (m *mine) batch(ctx context.Context, pool *poolactor.Pool, key int64) error {
 	var b pgx.Batch
 	for range 3 {
 		b.Queue("select $1::int", 1).QueryRow(func(row pgx.Row) error {
-			m.step("batch function")
+			m.stepFor("batch function", key)
 			var n int
 			return row.Scan(&n)
 		})
@@ -131,12 +139,12 @@ func (m *mine) batch(ctx context.Context, pool *poolactor.Pool, _ int64) error {
 	return pool.SendBatch(ctx, &b).Close()
 }
 
-func (m *mine) raw(ctx context.Context, pool *poolactor.Pool, _ int64) error {
+func (m *mine) raw(ctx context.Context, pool *poolactor.Pool, key int64) error {
 	return pool.With(ctx, func(ctx context.Context, l *poolactor.Lease) error {
-		m.step("With")
+		m.stepFor("With", key)
 		return l.Raw(func(c *pgx.Conn) error {
 			_, err := c.Exec(ctx, "select 1")
-			m.step("Raw")
+			m.stepFor("Raw", key)
 			return err
 		})
 	})
@@ -148,45 +156,11 @@ func (m *mine) noticed(ctx context.Context, pool *poolactor.Pool, _ int64) error
 	return err
 }
 
-// tracer traces everything that pgx tells of calls.
-type tracer struct{ mine *mine }
-
-func (t tracer) TraceQueryStart(ctx context.Context, _ *pgx.Conn, _ pgx.TraceQueryStartData) context.Context {
-	t.mine.step("QueryTracer start")
-	return ctx
-}
-
-func (t tracer) TraceQueryEnd(context.Context, *pgx.Conn, pgx.TraceQueryEndData) {
-	t.mine.step("QueryTracer end")
-}
-
-func (t tracer) TraceBatchStart(ctx context.Context, _ *pgx.Conn, _ pgx.TraceBatchStartData) context.Context {
-	t.mine.step("BatchTracer start")
-	return ctx
-}
-
-func (t tracer) TraceBatchQuery(context.Context, *pgx.Conn, pgx.TraceBatchQueryData) {
-	t.mine.step("BatchTracer query")
-}
-
-func (t tracer) TraceBatchEnd(context.Context, *pgx.Conn, pgx.TraceBatchEndData) {
-	t.mine.step("BatchTracer end")
-}
-
-func (t tracer) TraceCopyFromStart(ctx context.Context, _ *pgx.Conn, _ pgx.TraceCopyFromStartData) context.Context {
-	t.mine.step("CopyFromTracer start")
-	return ctx
-}
-
-func (t tracer) TraceCopyFromEnd(context.Context, *pgx.Conn, pgx.TraceCopyFromEndData) {
-	t.mine.step("CopyFromTracer end")
-}
-
-func (t tracer) TracePrepareStart(ctx context.Context, _ *pgx.Conn, _ pgx.TracePrepareStartData) context.Context {
-	t.mine.step("PrepareTracer start")
-	return ctx
-}
-
-func (t tracer) TracePrepareEnd(context.Context, *pgx.Conn, pgx.TracePrepareEndData) {
-	t.mine.step("PrepareTracer end")
+// refused makes the server answer with an error, which is what its caller wants.
+func (m *mine) refused(ctx context.Context, pool *poolactor.Pool, _ int64) error {
+	_, err := pool.Exec(ctx, "select 1/0")
+	if code(err) == "22012" {
+		return nil
+	}
+	return err
 }
