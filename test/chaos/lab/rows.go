@@ -7,6 +7,7 @@ func Rows() []Row {
 	return slices.Concat(
 		outages(),
 		smartStops(),
+		maintenance(),
 		deaths(),
 		losses(),
 		silences(),
