@@ -15,6 +15,8 @@ import (
 // bout is one round of a siege.
 type bout struct {
 	*siege
+	number  int
+	called  atomic.Int64 // how many calls have begun
 	x       *Experiment
 	autopsy *autopsy
 	hurried atomic.Int64
@@ -42,7 +44,7 @@ func (b *bout) tell(format string, args ...any) {
 
 // round sets callers on the pool, lets every lane do its steps, and judges.
 func (s *siege) round(ctx context.Context, number int) error {
-	b := &bout{siege: s, autopsy: &autopsy{}}
+	b := &bout{siege: s, number: number, autopsy: &autopsy{}}
 	b.over, b.end = context.WithCancel(ctx)
 	defer b.end()
 	setup := Setup{
@@ -169,22 +171,52 @@ func (a *autopsy) excuses(c Call, late *lateness) bool {
 	return dead && (!c.Granted.After(died) || late.undisturbed(died, c.Granted) <= soakGrace)
 }
 
-// load makes one call of a caller: mostly of the usual mix, some by message, some in a hurry, some that look whether the
-// session is clean.
-func (b *bout) load(w *workload) error {
-	switch rand.IntN(8) {
-	case 0:
-		return b.hurry(w)
-	case 1:
-		return b.look(w)
+// What callers do: mostly calls of the usual mix, some by message, some in a hurry, some that look whether the session is
+// clean.
+const (
+	usual = iota
+	byMail
+	inHurry
+	looking
+)
+
+// errand is what one call is to be.
+type errand struct {
+	kind     int
+	patience time.Duration // of a call in a hurry
+}
+
+// errandOf is what the n-th call of a round is to be. It follows from the seed, whoever makes the call.
+func errandOf(seed uint64, round int, n int64) errand {
+	r := rand.New(rand.NewPCG(^seed, uint64(round)<<32|uint64(n)))
+	switch r.IntN(16) {
+	case 0, 1:
+		return errand{kind: inHurry, patience: time.Duration(r.Int64N(int64(30 * time.Millisecond)))}
+	case 2, 3:
+		return errand{kind: looking}
+	case 4:
+		return errand{kind: byMail}
 	default:
-		return askOrCall(w)
+		return errand{kind: usual}
+	}
+}
+
+// load makes the next call of the round.
+func (b *bout) load(w *workload) error {
+	switch e := errandOf(b.Seed, b.number, b.called.Add(1)); e.kind {
+	case inHurry:
+		return b.hurry(w, e.patience)
+	case looking:
+		return b.look(w)
+	case byMail:
+		return askByMessage(w)
+	default:
+		return w.call()
 	}
 }
 
 // hurry makes a call with a deadline of its own, at which it may end. Else it is judged like any other.
-func (b *bout) hurry(w *workload) error {
-	patience := rand.N(30 * time.Millisecond)
+func (b *bout) hurry(w *workload, patience time.Duration) error {
 	c := w.try(context.Background(), patience, func(ctx context.Context, s Session) error {
 		_, err := s.Exec(ctx, "select pg_sleep(0.01)")
 		return err

@@ -221,3 +221,11 @@ func (x *Experiment) toldAtOnce(t told, since time.Time) {
 		x.Fail("a waiter was told %v after the pool had given up", late)
 	}
 }
+
+// askOrCall makes a call of the usual mix, or one by message, as actors do.
+func askOrCall(w *workload) error {
+	if rand.IntN(8) > 0 {
+		return w.call()
+	}
+	return askByMessage(w)
+}

@@ -3,7 +3,6 @@ package lab
 import (
 	"context"
 	"errors"
-	"math/rand/v2"
 	"time"
 
 	"github.com/jackc/pgx/v5"
@@ -16,11 +15,8 @@ import (
 
 // Calls by message, as actors make them. Only our pool takes any.
 
-// askOrCall makes a call of the usual mix, or one by message, as actors do.
-func askOrCall(w *workload) error {
-	if rand.IntN(8) > 0 {
-		return w.call()
-	}
+// askByMessage makes a call by message.
+func askByMessage(w *workload) error {
 	ctx, cancel := context.WithTimeout(context.Background(), w.patience)
 	defer cancel()
 	c := Call{Began: time.Now()}

@@ -31,7 +31,9 @@ const (
 // pool's actors (in builds with failpoints), by its operator and by its callers. It goes by rounds. After each, calls and faults
 // end, and the pool is compared with what it was after the first minute.
 //
-// What is done in each round follows from Seed and the round's number alone; when it happens to whom is left to the machine.
+// What is done in each round follows from Seed and the round's number alone, and so does what its first, second ... call is to
+// be: of the usual mix, by message, in a hurry of so many milliseconds, a look at the session. When it happens to whom is left
+// to the machine, and so is which of the usual mix a call is.
 //
 // The failure rule is held as in the rows, but for one thing: a backend that was ended alone may still be handed out for
 // soakGrace, since there is a proxy between it and the pool.

@@ -31,6 +31,25 @@ func TestAPlanFollowsFromItsSeed(t *testing.T) {
 	}
 }
 
+func TestWhatCallersDoFollowsFromTheSeed(t *testing.T) {
+	errands := func(seed uint64, round int) (all []errand) {
+		for n := range int64(1000) {
+			all = append(all, errandOf(seed, round, n))
+		}
+		return all
+	}
+	first := errands(7, 3)
+	require.Equal(t, first, errands(7, 3))
+	require.NotEqual(t, first, errands(8, 3), "another seed")
+	require.NotEqual(t, first, errands(7, 4), "another round")
+	kinds := make(map[int]int)
+	for _, e := range first {
+		kinds[e.kind]++
+	}
+	require.Len(t, kinds, 4, "every kind is there")
+	require.Greater(t, kinds[usual], len(first)/2)
+}
+
 func TestWhatHasGrown(t *testing.T) {
 	first := remains{residue: residue{goroutines: 10, descriptors: 20}, heap: 1000}
 	require.Empty(t, first.outgrown(first))
