@@ -98,7 +98,7 @@ func (b *bout) pass(d time.Duration) { Pass(b.over, d) }
 func (b *bout) judge(ctx context.Context) {
 	blamed := make(map[*Backend]bool)
 	b.x.Excuse(func(c Call) bool {
-		if c.Granted.IsZero() || blamed[c.Backend] || !b.autopsy.excuses(c, b.x.late) {
+		if c.Granted.IsZero() || blamed[c.Backend] || !b.excuses(c) {
 			return false
 		}
 		blamed[c.Backend] = true
@@ -164,11 +164,17 @@ func (b *bout) overshot() {
 
 // excuses tells whether a call failed because its backend was ended, and had not been dead for longer than the grace when
 // the call got it.
-func (a *autopsy) excuses(c Call, late *lateness) bool {
-	a.mu.Lock()
-	died, dead := a.died[c.Backend.PID]
-	a.mu.Unlock()
-	return dead && (!c.Granted.After(died) || late.undisturbed(died, c.Granted) <= soakGrace)
+func (b *bout) excuses(c Call) bool {
+	died, dead := b.autopsy.of(c.Backend.PID)
+	if !dead {
+		return false
+	}
+	late := c.Granted.Sub(died)
+	if late > soakGrace && late-b.x.late.heldUp(died, c.Granted) <= soakGrace {
+		b.x.excused++
+		return true
+	}
+	return late <= soakGrace
 }
 
 // What callers do: mostly calls of the usual mix, some by message, some in a hurry, some that look whether the session is

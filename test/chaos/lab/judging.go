@@ -50,6 +50,7 @@ func (x *Experiment) judge() {
 			r.Examples = append(r.Examples, breach.What+": "+breach.First)
 		}
 	}
+	x.excuses()
 }
 
 // mostExamples is how many of the failures that the rule forbids are told.
@@ -106,16 +107,35 @@ func (x *Experiment) resets() map[string][]faultproxy.Reset {
 	return resets
 }
 
-// noticed is when a death could be noticed at the latest. Time in which this machine held something of ours up does not
-// count: a caller that fails may have been held up on its way from the pool.
+// noticed is when a death could be noticed at the latest. A caller that fails may have been held up by this machine on its
+// way from the pool: then the connection was handed out earlier than the caller saw.
 func (x *Experiment) noticed(died time.Time, calls []Call) time.Time {
 	last := died
 	for _, c := range calls {
-		if c.Err != nil && c.Granted.After(last) && x.late.undisturbed(died, c.Granted) <= Grace {
-			last = c.Granted
+		late := c.Granted.Sub(died)
+		if c.Err != nil && late > Grace && late-x.late.heldUp(died, c.Granted) <= Grace {
+			x.excused++
+			last = later(last, c.Granted)
 		}
 	}
 	return last
+}
+
+// mostExcused is how many failures a machine may excuse, of so many: one in twenty, and the four whom
+// one delay may meet. More is no accident.
+func mostExcused(failed int) int { return 4 + failed/20 }
+
+// excuses tells how many failures the machine has excused, and holds that these were few.
+func (x *Experiment) excuses() {
+	if x.excused == 0 {
+		return
+	}
+	failed := x.result.FailedHolding
+	x.Note("%d of %d failures excused by this machine's delays", x.excused, failed)
+	if most := mostExcused(failed); x.excused > most {
+		x.Against("%d of %d failures came too late unless this machine's delays excuse them, which %d may",
+			x.excused, failed, most)
+	}
 }
 
 // recovery is how long after the end of most faults the first success may come.

@@ -2,9 +2,12 @@ package lab
 
 import (
 	"context"
+	"crypto/sha256"
 	"errors"
 	"fmt"
+	"math/rand/v2"
 	"slices"
+	"sync"
 	"testing"
 	"time"
 
@@ -45,15 +48,73 @@ func TestAResetExcusesWhoHeldThatConnectionAlone(t *testing.T) {
 	require.Len(t, x.breaches([]Call{failed(a, 90, 102), failed(a, 91, 102)}), 1, "each connection fails one call")
 }
 
-func TestTimeInWhichTheMachineWasHeldUpDoesNotCount(t *testing.T) {
-	x := &Experiment{
-		setup: Setup{Resets: func() []faultproxy.Reset { return []faultproxy.Reset{{Client: "a", At: at(100), By: at(100)}} }},
-		late:  &lateness{},
-	}
+func TestTheWorstDelaysOfTheMachineExcuse(t *testing.T) {
+	resets := func() []faultproxy.Reset { return []faultproxy.Reset{{Client: "a", At: at(100), By: at(100)}} }
 	late := []Call{failed(&Backend{Socket: "a"}, 120, 121)}
-	require.Len(t, x.breaches(late), 1)
-	x.late.note(at(119), 18*time.Millisecond)
-	require.Empty(t, x.breaches(late))
+	ms := time.Millisecond
+	for name, c := range map[string]struct {
+		delays []delay
+		may    bool
+	}{
+		"nothing":                         {nil, false},
+		"one that explains it":            {[]delay{{until: at(119), by: 18 * ms}}, true},
+		"one that is too short":           {[]delay{{until: at(119), by: 17 * ms}}, false},
+		"two that explain it":             {[]delay{{until: at(110), by: 9 * ms}, {until: at(119), by: 9 * ms}}, true},
+		"two at the same time":            {[]delay{{until: at(117), by: 12 * ms}, {until: at(119), by: 12 * ms}}, false},
+		"many that are too short":         {[]delay{{until: at(106), by: 6 * ms}, {until: at(112), by: 6 * ms}, {until: at(118), by: 6 * ms}}, false},
+		"one that was over":               {[]delay{{until: at(100), by: 18 * ms}}, false},
+		"one that was almost over":        {[]delay{{until: at(110), by: 18 * ms}}, false},
+		"one that came later":             {[]delay{{until: at(140), by: 18 * ms}}, false},
+		"one that may have ended earlier": {[]delay{{until: at(124), by: 18 * ms, within: 5 * ms}}, true},
+		"one seen too late":               {[]delay{{until: at(130), by: 18 * ms, within: 5 * ms}}, false},
+	} {
+		x := &Experiment{setup: Setup{Resets: resets}, late: &lateness{}}
+		for _, d := range c.delays {
+			x.late.note(d)
+		}
+		require.Equal(t, c.may, len(x.breaches(late)) == 0, name)
+		require.Equal(t, c.may, x.excused == 1, name)
+	}
+}
+
+func TestTheMachineExcusesFew(t *testing.T) {
+	for excused, kept := range map[int]bool{0: true, 6: true, 7: false} {
+		x := &Experiment{pool: ours{}, excused: excused, result: Result{FailedHolding: 40}}
+		x.excuses()
+		require.Equal(t, kept, len(x.result.Broken) == 0, excused)
+		require.Equal(t, excused > 0, len(x.result.Notes) > 0, excused)
+	}
+}
+
+// The callers of a row keep a machine as busy as this. What comes 50 ms late then was not held up all the time.
+func TestUnderOrdinaryLoadAGrantThatIsLateIsNotExcused(t *testing.T) {
+	late := watchLateness()
+	late.watchThreads()
+	ctx, cancel := context.WithCancel(t.Context())
+	var load sync.WaitGroup
+	for range defaultCallers {
+		load.Go(func() {
+			for sum := []byte{1}; ctx.Err() == nil; Pass(ctx, rand.N(5*time.Millisecond)) {
+				for range 100 {
+					hash := sha256.Sum256(sum)
+					sum = hash[:]
+				}
+			}
+		})
+	}
+	began := time.Now()
+	Pass(ctx, 2*time.Second)
+	ended := time.Now()
+	cancel()
+	load.Wait()
+	late.stop()
+	x, n := &Experiment{late: late}, 0
+	for died := began; died.Before(ended.Add(-50 * time.Millisecond)); died = died.Add(10 * time.Millisecond) {
+		n++
+		x.noticed(died, []Call{{Granted: died.Add(50 * time.Millisecond), Err: errors.New("lost")}})
+	}
+	t.Logf("%d of %d excused, the longest delay was %v", x.excused, n, late.seen())
+	require.LessOrEqual(t, x.excused, n/4)
 }
 
 func TestAtDeadline(t *testing.T) {

@@ -3,6 +3,7 @@ package lab
 import (
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -21,10 +22,11 @@ type lateness struct {
 	late []delay
 }
 
-// delay is one time at which a goroutine was woken late.
+// delay is one time at which a goroutine was woken late, or a thread waited.
 type delay struct {
-	until time.Time
-	by    time.Duration
+	until  time.Time
+	by     time.Duration
+	within time.Duration // how long before until it may have ended
 }
 
 // noticeable is from when on a delay is kept.
@@ -39,7 +41,7 @@ func watchLateness() *lateness {
 			case <-l.done:
 				return
 			case <-time.After(time.Millisecond):
-				l.note(time.Now(), time.Since(began)-time.Millisecond)
+				l.note(delay{until: time.Now(), by: time.Since(began) - time.Millisecond})
 			}
 		}
 	})
@@ -54,15 +56,17 @@ const threadsEvery = 5 * time.Millisecond
 func (l *lateness) watchThreads() {
 	l.running.Go(func() {
 		waited := make(map[string]time.Duration)
+		asked := time.Now()
 		for {
-			worst := time.Duration(0)
+			worst, before := time.Duration(0), asked
 			for thread, sum := range threadWaits() {
-				if before, known := waited[thread]; known {
-					worst = max(worst, sum-before)
+				if sofar, known := waited[thread]; known {
+					worst = max(worst, sum-sofar)
 				}
 				waited[thread] = sum
 			}
-			l.note(time.Now(), worst)
+			asked = time.Now()
+			l.note(delay{until: asked, by: worst, within: asked.Sub(before)})
 			select {
 			case <-l.done:
 				return
@@ -86,14 +90,13 @@ func threadWaits() map[string]time.Duration {
 	return waits
 }
 
-func (l *lateness) note(now time.Time, late time.Duration) {
-	l.worst.Store(max(l.worst.Load(), int64(late)))
-	if late < noticeable {
-		return
-	}
+func (l *lateness) note(d delay) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	l.late = append(l.late, delay{until: now, by: late})
+	l.worst.Store(max(l.worst.Load(), int64(d.by)))
+	if d.by >= noticeable {
+		l.late = append(l.late, d)
+	}
 }
 
 // reset begins to watch anew.
@@ -114,21 +117,47 @@ func (l *lateness) longer(than time.Duration) (n int) {
 	return n
 }
 
-// undisturbed is how much of a time was such that nothing of this process was held up.
-func (l *lateness) undisturbed(from, to time.Time) time.Duration {
+// since is the worst that has ended after a time; what is not noticeable is none.
+func (l *lateness) since(t time.Time) (worst time.Duration) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	left := to.Sub(from)
-	for _, d := range l.late { // in the order of their ends
-		if !d.until.After(from) || !from.Before(to) {
-			continue
-		}
-		if began := d.until.Add(-d.by - threadsEvery); began.Before(to) {
-			left -= earlier(d.until, to).Sub(later(began, from))
-			from = d.until // nothing counts twice
+	for _, d := range l.late {
+		if d.until.After(t) {
+			worst = max(worst, d.by)
 		}
 	}
-	return left
+	return worst
+}
+
+// heldUp is for how long a caller may have been kept from its next step in a time: the two longest delays in it that are
+// not the same time, one in which its thread waited for a processor, and one in which, moved, it waited for a thread. They
+// may have been any thread's, since Go moves a goroutine whose thread does not get on. More do not add up: on a busy machine
+// there is always a delay somewhere, but nobody meets all of them.
+func (l *lateness) heldUp(from, to time.Time) (worst time.Duration) {
+	l.mu.Lock()
+	var in []delay
+	for _, d := range l.late {
+		if d.by = min(d.by, earlier(d.until, to).Sub(later(d.until.Add(-d.by-d.within), from))); d.by > 0 {
+			in = append(in, d)
+		}
+	}
+	l.mu.Unlock()
+	slices.SortFunc(in, func(a, b delay) int { return int(b.by - a.by) })
+	for i, d := range in {
+		if 2*d.by <= worst {
+			break
+		}
+		worst = max(worst, d.by)
+		for _, other := range in[i+1:] {
+			if d.by+other.by <= worst {
+				break
+			}
+			if !other.until.After(d.until.Add(-d.by)) || !d.until.After(other.until.Add(-other.by)) {
+				worst = d.by + other.by
+			}
+		}
+	}
+	return min(worst, to.Sub(from))
 }
 
 func earlier(a, b time.Time) time.Time {

@@ -82,13 +82,16 @@ func TestOneSocketTooManyIsNoticed(t *testing.T) {
 
 func TestWhomADeathExcuses(t *testing.T) {
 	died := at(1000)
-	a := &autopsy{died: map[uint32]time.Time{7: died}}
+	b := &bout{autopsy: &autopsy{died: map[uint32]time.Time{7: died}}, x: &Experiment{late: &lateness{}}}
 	on := func(pid uint32, granted time.Time) Call { return Call{Backend: &Backend{PID: pid}, Granted: granted} }
-	late := &lateness{}
-	require.True(t, a.excuses(on(7, died.Add(-time.Hour)), late))
-	require.True(t, a.excuses(on(7, died.Add(soakGrace)), late))
-	require.False(t, a.excuses(on(7, died.Add(soakGrace+1)), late))
-	require.False(t, a.excuses(on(8, died), late))
+	require.True(t, b.excuses(on(7, died.Add(-time.Hour))))
+	require.True(t, b.excuses(on(7, died.Add(soakGrace))))
+	require.False(t, b.excuses(on(7, died.Add(soakGrace+1))))
+	require.False(t, b.excuses(on(8, died)))
+	require.Zero(t, b.x.excused)
+	b.x.late.note(delay{until: died.Add(soakGrace), by: time.Millisecond})
+	require.True(t, b.excuses(on(7, died.Add(soakGrace+1))))
+	require.Equal(t, 1, b.x.excused)
 }
 
 // A round or two, on a server of its own.
