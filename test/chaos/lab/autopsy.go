@@ -8,9 +8,11 @@ import (
 	"github.com/jackc/pgx/v5"
 
 	"github.com/seed-4ff2b7b9/supervised/internal/judge"
+	"github.com/seed-4ff2b7b9/supervised/internal/postgres"
 )
 
-// autopsy knows when backends of a server on this machine were seen dead: what a row needs whose faults hit single backends.
+// autopsy knows when backends of a server on this machine were seen dead: what
+// holds the rule to the letter.
 type autopsy struct {
 	mu   sync.Mutex
 	died map[uint32]time.Time
@@ -18,6 +20,12 @@ type autopsy struct {
 
 // lookEvery is how often it is looked whether a backend is still there.
 const lookEvery = 500 * time.Microsecond
+
+// lookAfterBackends makes the moment of each death count: whoever fails later had a lease on a backend that was seen to die.
+func (x *Experiment) lookAfterBackends() {
+	x.autopsy = &autopsy{}
+	x.late.watchThreads()
+}
 
 // watch notes when these processes are gone. It returns when all are.
 func (a *autopsy) watch(ctx context.Context, pids []uint32) {
@@ -61,8 +69,41 @@ func (x *Experiment) DieOf(ctx context.Context, f *Fault, pids []uint32) {
 	x.autopsy.watch(ctx, pids)
 	f.DeadBy = time.Now()
 	if ctx.Err() != nil {
-		x.Fail("backends outlived the fault by %v", eventually)
+		x.FailLater("backends outlived the fault by %v", eventually)
 	}
+}
+
+// endAll lets a fault end all backends of a server on this machine, and then something be done about it, or not. It returns
+// when each death is known. Every connection is in use when the backends are counted, so that none comes meanwhile.
+func (x *Experiment) endAll(ctx context.Context, server *postgres.Server, fault, then func() error) (*Fault, error) {
+	x.Busy(ctx)
+	doomed, err := backendsOf(ctx, server.DSN())
+	if err != nil {
+		return nil, err
+	}
+	watching, cancel := context.WithCancel(ctx)
+	f := x.StrikeNow()
+	var watch sync.WaitGroup
+	watch.Go(func() { x.DieOf(watching, f, doomed) })
+	err = fault()
+	if err != nil {
+		cancel() // nobody may die
+	} else {
+		err = then()
+	}
+	watch.Wait()
+	cancel()
+	return f, err
+}
+
+// backendsOf are the processes that serve clients of a server.
+func backendsOf(ctx context.Context, dsn string) ([]uint32, error) {
+	admin, err := pgx.Connect(ctx, dsn)
+	if err != nil {
+		return nil, err
+	}
+	defer admin.Close(ctx)
+	return backends(ctx, admin)
 }
 
 const others = `from pg_stat_activity where backend_type = 'client backend' and pid <> pg_backend_pid()`

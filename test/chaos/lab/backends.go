@@ -33,8 +33,7 @@ func bereaved(ctx context.Context, l *Lab, k Kind, s Setup, do func(*Experiment,
 			return err
 		}
 		defer admin.Close(ctx)
-		x.autopsy = &autopsy{}
-		x.late.watchThreads()
+		x.lookAfterBackends()
 		return do(x, server, admin)
 	})
 }

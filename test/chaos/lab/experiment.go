@@ -74,7 +74,7 @@ type Experiment struct {
 	autopsy *autopsy // nil: nobody looks after single backends
 	outages []outage
 	excuse  func(Call) bool
-	excused int // failures that came too late, as far as this machine's delays do not explain it
+	excused int        // failures that came too late, as far as this machine's delays do not explain it
 	later   sync.Mutex // of FailLater
 	result  Result
 }

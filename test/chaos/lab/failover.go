@@ -128,12 +128,11 @@ func misdirected(server *postgres.Server) (n int, err error) {
 // failOver is the death of the primary. When that is back as a standby, the new one dies, too, and starts again: meanwhile
 // the only server that lets anybody in is one that takes no writes.
 func failOver(ctx context.Context, x *Experiment, p *pair) error {
-	f := x.Strike(ctx)
-	if err := p.a.Kill(); err != nil {
+	x.lookAfterBackends()
+	f, err := x.endAll(ctx, p.a, p.a.Kill, func() error { Pass(ctx, time.Second); return nil })
+	if err != nil {
 		return err
 	}
-	f.DeadBy = time.Now().Add(afterlife)
-	Pass(ctx, time.Second)
 	if err := x.promote(ctx, p, f); err != nil {
 		return err
 	}
@@ -141,13 +140,11 @@ func failOver(ctx context.Context, x *Experiment, p *pair) error {
 	if err := p.comeBack(ctx); err != nil {
 		return err
 	}
-	f = x.Strike(ctx)
-	if err := p.b.Kill(); err != nil {
-		return err
-	}
-	f.DeadBy = time.Now().Add(afterlife)
-	Pass(ctx, 2*time.Second)
-	if err := p.b.StartAgain(ctx); err != nil {
+	f, err = x.endAll(ctx, p.b, p.b.Kill, func() error {
+		Pass(ctx, 2*time.Second)
+		return p.b.StartAgain(ctx)
+	})
+	if err != nil {
 		return err
 	}
 	x.First(ctx, f, p.b.AcceptedAt(), 0)

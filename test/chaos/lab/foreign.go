@@ -168,6 +168,7 @@ func deafLog(ctx context.Context, l *Lab, k Kind) (Result, error) {
 	}
 	err = x.overflow(ctx)
 	if err == nil {
+		x.lookAfterBackends()
 		err = x.killAndStart(ctx, server, time.Second)
 	}
 	ignore()

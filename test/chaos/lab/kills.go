@@ -41,6 +41,7 @@ func kills(ctx context.Context, l *Lab, k Kind, times int, down time.Duration) (
 	if err != nil {
 		return Result{}, err
 	}
+	x.lookAfterBackends()
 	for i := range times {
 		if i > 0 {
 			Pass(ctx, time.Second)
@@ -54,17 +55,13 @@ func kills(ctx context.Context, l *Lab, k Kind, times int, down time.Duration) (
 
 // killAndStart kills a server once, and starts it again.
 func (x *Experiment) killAndStart(ctx context.Context, server *postgres.Server, down time.Duration) error {
-	f := x.Strike(ctx)
-	if err := server.Kill(); err != nil {
+	f, err := x.endAll(ctx, server, server.Kill, func() error {
+		Pass(ctx, down)
+		return server.StartAgain(ctx)
+	})
+	if err != nil {
 		return err
 	}
-	f.DeadBy = time.Now().Add(afterlife)
-	Pass(ctx, down)
-	if err := server.StartAgain(ctx); err != nil {
-		return err
-	}
-	// A server does not start as long as a backend of an earlier one has the shared memory.
-	f.DeadBy = earlier(f.DeadBy, server.AcceptedAt())
 	x.Accepted(ctx, f, server.AcceptedAt(), 0)
 	return nil
 }
@@ -80,13 +77,13 @@ func stops(mode postgres.StopMode) func(context.Context, *Lab, Kind) (Result, er
 		if err != nil {
 			return Result{}, err
 		}
-		f := x.Strike(ctx)
-		if err := server.Stop(ctx, mode); err != nil {
-			return Result{}, err
-		}
-		f.DeadBy = time.Now()
-		Pass(ctx, time.Second)
-		if err := server.StartAgain(ctx); err != nil {
+		x.lookAfterBackends()
+		stop := func() error { return server.Stop(ctx, mode) }
+		f, err := x.endAll(ctx, server, stop, func() error {
+			Pass(ctx, time.Second)
+			return server.StartAgain(ctx)
+		})
+		if err != nil {
 			return Result{}, err
 		}
 		x.Accepted(ctx, f, server.AcceptedAt(), 0)
