@@ -192,24 +192,33 @@ func (x *Experiment) StrikeNow() *Fault {
 func (x *Experiment) Excuse(f func(Call) bool) { x.excuse = f }
 
 // Accepted waits for the first success and for the former rate after the server accepted again, and notes both. control
-// is how late anybody would have been; 0: as late as this machine was. What was granted before the old backends were
-// dead does not count.
+// is how late anybody would have been; 0: as late as this machine was from then on. What was granted before the old backends
+// were dead does not count.
 func (x *Experiment) Accepted(ctx context.Context, f *Fault, accepted time.Time, control time.Duration) {
-	if x.First(ctx, f, accepted, control).IsZero() {
-		return
+	if !x.First(ctx, f, accepted, control).IsZero() {
+		x.regained(ctx, f.At, f, accepted, control)
 	}
-	after := later(accepted, f.DeadBy)
+}
+
+// regained is the second part of Accepted: it waits until the rate is what it was before a time.
+func (x *Experiment) regained(ctx context.Context, before time.Time, f *Fault, accepted time.Time, control time.Duration) {
 	var rate time.Time
 	until(ctx, 15*time.Second, func() bool {
-		rate = x.load.recovered(f.At, after)
+		rate = x.load.recovered(before, later(accepted, f.DeadBy))
 		if rate.IsZero() {
 			Pass(ctx, rateWindow/5)
 		}
 		return !rate.IsZero()
 	})
-	if !rate.IsZero() {
-		x.result.Rate = append(x.result.Rate, rate.Sub(accepted))
+	if rate.IsZero() {
+		x.Against("the former rate was not reached again")
+		return
 	}
+	if control == 0 {
+		control = x.late.since(accepted)
+	}
+	x.result.Rate = append(x.result.Rate, rate.Sub(accepted))
+	x.result.RateControl = append(x.result.RateControl, control)
 }
 
 // First waits for the first success alone, and returns when it was; zero if there was none.
@@ -223,7 +232,7 @@ func (x *Experiment) First(ctx context.Context, f *Fault, accepted time.Time, co
 		return first
 	}
 	if control == 0 {
-		control = x.late.seen()
+		control = x.late.since(accepted)
 	}
 	x.result.First = append(x.result.First, first.Sub(accepted))
 	x.result.Control = append(x.result.Control, control)

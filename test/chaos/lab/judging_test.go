@@ -137,6 +137,29 @@ func TestAtDeadline(t *testing.T) {
 	}
 }
 
+func TestWhenTheRateIsBack(t *testing.T) {
+	w := &workload{}
+	for ms := 0; ms < 6000; ms += 5 {
+		if ms < 2000 || ms >= 3300 {
+			w.calls = append(w.calls, Call{Ended: at(ms)})
+		}
+	}
+	back := w.recovered(at(2000), at(3000))
+	require.WithinRange(t, back, at(3280), at(3310), "the time over which it is taken does not count")
+	require.Zero(t, w.recovered(at(2000), at(5900)), "not yet")
+}
+
+func TestTheWorstDelaySinceATime(t *testing.T) {
+	l := &lateness{}
+	l.note(delay{until: at(100), by: 9 * time.Millisecond})
+	l.note(delay{until: at(200), by: 3 * time.Millisecond})
+	l.note(delay{until: at(300), by: 4 * time.Millisecond})
+	l.note(delay{until: at(400), by: 5 * time.Millisecond, within: time.Millisecond}) // a thread's
+	require.Equal(t, 9*time.Millisecond, l.since(at(99)))
+	require.Equal(t, 4*time.Millisecond, l.since(at(100)))
+	require.Zero(t, l.since(at(300)))
+}
+
 func TestDialsAreCountedInOutages(t *testing.T) {
 	m := &meter{}
 	for _, ms := range []int{0, 100, 200, 4000, 5050, 5150, 20_000, 20_001, 20_002} {
@@ -178,7 +201,7 @@ func TestAFaultThatHitNobodyShowsNothing(t *testing.T) {
 func TestABoundInTimeIsHeldAgainstTheMedianOfFive(t *testing.T) {
 	late := Result{
 		First: []time.Duration{time.Second}, Rate: []time.Duration{time.Minute}, Control: []time.Duration{time.Millisecond},
-		Took: []timing{{What: "ending", Took: time.Second, Control: time.Millisecond}},
+		RateControl: []time.Duration{time.Millisecond}, Took: []timing{{What: "ending", Took: time.Second, Control: time.Millisecond}},
 	}
 	for name, bound := range map[string]Bound{
 		"first success": FirstWithin(100 * time.Millisecond), "rate": RateWithin(time.Second), "time": TookWithin("ending", time.Millisecond),
@@ -187,5 +210,7 @@ func TestABoundInTimeIsHeldAgainstTheMedianOfFive(t *testing.T) {
 		require.Empty(t, bound(slices.Repeat([]Result{late}, 4)), "%s: fewer show nothing", name)
 	}
 	require.NotEmpty(t, FirstWithin(time.Second)([]Result{{}}), "nothing was measured")
+	require.NotEmpty(t, RateWithin(time.Second)([]Result{{}}), "nothing was measured")
+	require.Empty(t, RateWithin(59_999*time.Millisecond)(slices.Repeat([]Result{late}, 5)), "the control is granted on top")
 	require.Empty(t, FirstWithin(999*time.Millisecond)(slices.Repeat([]Result{late}, 5)), "the control is granted on top")
 }

@@ -26,7 +26,7 @@ type lateness struct {
 type delay struct {
 	until  time.Time
 	by     time.Duration
-	within time.Duration // how long before until it may have ended
+	within time.Duration // how long before until it may have ended; zero: the goroutine that sleeps was late, no thread
 }
 
 // noticeable is from when on a delay is kept.
@@ -93,7 +93,9 @@ func threadWaits() map[string]time.Duration {
 func (l *lateness) note(d delay) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	l.worst.Store(max(l.worst.Load(), int64(d.by)))
+	if d.within == 0 {
+		l.worst.Store(max(l.worst.Load(), int64(d.by)))
+	}
 	if d.by >= noticeable {
 		l.late = append(l.late, d)
 	}
@@ -102,7 +104,7 @@ func (l *lateness) note(d delay) {
 // reset begins to watch anew.
 func (l *lateness) reset() { l.worst.Store(0) }
 
-// seen is the worst since the last reset.
+// seen is how late the goroutine that sleeps was woken at worst since the last reset.
 func (l *lateness) seen() time.Duration { return time.Duration(l.worst.Load()) }
 
 // longer is how often something was held up for longer than that.
@@ -117,12 +119,12 @@ func (l *lateness) longer(than time.Duration) (n int) {
 	return n
 }
 
-// since is the worst that has ended after a time; what is not noticeable is none.
+// since is the worst that has ended after a time, of those that seen counts; what is not noticeable is none.
 func (l *lateness) since(t time.Time) (worst time.Duration) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	for _, d := range l.late {
-		if d.until.After(t) {
+		if d.within == 0 && d.until.After(t) {
 			worst = max(worst, d.by)
 		}
 	}

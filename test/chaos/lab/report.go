@@ -77,7 +77,7 @@ func (o Outcome) timesJudged() bool {
 	return true
 }
 
-const head = `| row | fault | pool | failed holding / waiting (forbidden) | longest | dials (5 s) | first success (control) | 95 % of the rate | sockets / max | rows lost, doubled; unknown there, not | left | verdict | notes |
+const head = `| row | fault | pool | failed holding / waiting (forbidden) | longest | dials (5 s) | first success (control) | 95 % of the rate (control) | sockets / max | rows lost, doubled; unknown there, not | left | verdict | notes |
 |---|---|---|---|---|---|---|---|---|---|---|---|---|
 `
 
@@ -121,7 +121,8 @@ func line(b *bytes.Buffer, row Row, rounds []Result, verdict string) {
 		worst(func(r Result) int { return r.Dials }), worst(func(r Result) int { return r.Busiest }),
 		withControl(times(rounds, func(r Result) []time.Duration { return r.First }),
 			times(rounds, func(r Result) []time.Duration { return r.Control })),
-		times(rounds, func(r Result) []time.Duration { return r.Rate }),
+		withControl(times(rounds, func(r Result) []time.Duration { return r.Rate }),
+			times(rounds, func(r Result) []time.Duration { return r.RateControl })),
 		worst(func(r Result) int { return r.Peak }), rounds[0].Max,
 		worst(func(r Result) int { return r.Rows.Missing }), worst(func(r Result) int { return r.Rows.Doubled }),
 		worst(func(r Result) int { return r.Rows.UnknownPresent }), worst(func(r Result) int { return r.Rows.UnknownAbsent }),

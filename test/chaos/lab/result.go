@@ -25,14 +25,15 @@ type Result struct {
 	Longest       time.Duration `json:"longest_ns"`
 	Dials         int           `json:"dials"`
 	Busiest       int           `json:"dials_in_busiest_5s"`
-	// After the server accepted again, by fault: until the first success, until the same for a control (how late anybody would
-	// have been), until 95 % of the former rate.
-	First   []time.Duration `json:"first_success_ns,omitempty"`
-	Control []time.Duration `json:"control_ns,omitempty"`
-	Rate    []time.Duration `json:"rate_back_ns,omitempty"`
-	Peak    int             `json:"peak_sockets"` // sockets and dials in flight
-	Max     int             `json:"max"`
-	Rows    rows            `json:"rows"`
+	// After the server accepted again, by fault: until the first success, and until 95 % of the former rate, each with its
+	// control: how late anybody would have been.
+	First       []time.Duration `json:"first_success_ns,omitempty"`
+	Control     []time.Duration `json:"control_ns,omitempty"`
+	Rate        []time.Duration `json:"rate_back_ns,omitempty"`
+	RateControl []time.Duration `json:"rate_control_ns,omitempty"`
+	Peak        int             `json:"peak_sockets"` // sockets and dials in flight
+	Max         int             `json:"max"`
+	Rows        rows            `json:"rows"`
 
 	LeasesLeft      int `json:"leases_left"`
 	SocketsLeft     int `json:"sockets_left"`

@@ -97,13 +97,13 @@ func RateWithin(bound time.Duration) Bound {
 	return func(rounds []Result) string {
 		var rate, control []time.Duration
 		for _, r := range rounds {
-			if len(r.Rate) < len(r.First) {
-				return "the former rate was not reached again"
-			}
-			rate, control = append(rate, r.Rate...), append(control, r.Control...)
+			rate, control = append(rate, r.Rate...), append(control, r.RateControl...)
 		}
-		if got, allowed := median(rate), bound+rateWindow+median(control); judged(rate) && got > allowed {
-			return fmt.Sprintf("95 %% of the rate after %v, %v is allowed", got, allowed)
+		if len(rate) == 0 {
+			return "no return to the former rate was measured"
+		}
+		if got, allowed := median(rate), bound+median(control); judged(rate) && got > allowed {
+			return fmt.Sprintf("95 %% of the rate after %v, %v is allowed (%v, and what the control took)", got, allowed, bound)
 		}
 		return ""
 	}

@@ -170,8 +170,8 @@ func (w *workload) firstSuccess(after time.Time) (first time.Time) {
 // rateWindow is the time over which a rate of calls is taken.
 const rateWindow = 250 * time.Millisecond
 
-// recovered is when the rate of good calls was back at 95 % of what it was before the fault: the end of the first window
-// after the given time of which that holds. Zero: not yet.
+// recovered is when the rate of good calls was back at 95 % of what it was before the fault: the beginning of the first
+// window after the given time of which that holds. Zero: not yet.
 func (w *workload) recovered(fault, after time.Time) time.Time {
 	w.mu.Lock()
 	ends := make([]time.Time, 0, len(w.calls))
@@ -198,7 +198,7 @@ func (w *workload) recovered(fault, after time.Time) time.Time {
 	}
 	for from := after; from.Add(rateWindow).Before(ends[len(ends)-1]); from = from.Add(10 * time.Millisecond) {
 		if float64(within(from)) >= 0.95*former {
-			return from.Add(rateWindow)
+			return from
 		}
 	}
 	return time.Time{}
