@@ -169,7 +169,10 @@ func deafLog(ctx context.Context, l *Lab, k Kind) (Result, error) {
 	err = x.overflow(ctx)
 	if err == nil {
 		x.lookAfterBackends()
-		err = x.killAndStart(ctx, server, time.Second)
+		var f *Fault
+		if f, err = x.killAndStart(ctx, server, time.Second); err == nil {
+			x.Accepted(ctx, f, server.AcceptedAt(), 0)
+		}
 	}
 	ignore()
 	close(free)

@@ -22,7 +22,7 @@ func outages() []Row {
 	}
 	return append(rows, Row{
 		ID: "1-5x", Fault: "five kills, 1 s apart", Timed: true, Bounds: bounds,
-		Run: func(ctx context.Context, l *Lab, k Kind) (Result, error) { return kills(ctx, l, k, 5, time.Second/2) },
+		Run: func(ctx context.Context, l *Lab, k Kind) (Result, error) { return kills(ctx, l, k, 5, time.Second/4) },
 	}, Row{
 		ID: "2-fast", Fault: "fast stop and start", Short: true, Run: stops(postgres.Fast),
 	}, Row{
@@ -30,7 +30,7 @@ func outages() []Row {
 	})
 }
 
-// kills kills a server of its own, some times.
+// kills kills a server of its own, some times, 1 s apart. The rate is measured after the last.
 func kills(ctx context.Context, l *Lab, k Kind, times int, down time.Duration) (Result, error) {
 	server, err := l.server(ctx, postgres.Options{})
 	if err != nil {
@@ -42,28 +42,36 @@ func kills(ctx context.Context, l *Lab, k Kind, times int, down time.Duration) (
 		return Result{}, err
 	}
 	x.lookAfterBackends()
+	beat := time.NewTicker(time.Second)
+	defer beat.Stop()
+	var f *Fault
 	for i := range times {
 		if i > 0 {
-			Pass(ctx, time.Second)
+			<-beat.C
 		}
-		if err := x.killAndStart(ctx, server, down); err != nil {
+		if f, err = x.killAndStart(ctx, server, down); err != nil {
 			return Result{}, err
 		}
+		x.First(ctx, f, server.AcceptedAt(), 0)
 	}
+	x.apart()
+	x.regained(ctx, x.faults[0].At, f, server.AcceptedAt(), 0)
 	return x.Finish(ctx), nil
 }
 
+// apart tells how far apart the faults really were: each waits until every connection is in use.
+func (x *Experiment) apart() {
+	if n := len(x.faults); n > 1 {
+		x.Note("%d faults in %v", n, x.faults[n-1].At.Sub(x.faults[0].At).Round(100*time.Millisecond))
+	}
+}
+
 // killAndStart kills a server once, and starts it again.
-func (x *Experiment) killAndStart(ctx context.Context, server *postgres.Server, down time.Duration) error {
-	f, err := x.endAll(ctx, server, server.Kill, func() error {
+func (x *Experiment) killAndStart(ctx context.Context, server *postgres.Server, down time.Duration) (*Fault, error) {
+	return x.endAll(ctx, server, server.Kill, func() error {
 		Pass(ctx, down)
 		return server.StartAgain(ctx)
 	})
-	if err != nil {
-		return err
-	}
-	x.Accepted(ctx, f, server.AcceptedAt(), 0)
-	return nil
 }
 
 func stops(mode postgres.StopMode) func(context.Context, *Lab, Kind) (Result, error) {
