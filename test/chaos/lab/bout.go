@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"math/rand/v2"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -19,6 +20,7 @@ type bout struct {
 	called  atomic.Int64 // how many calls have begun
 	x       *Experiment
 	autopsy *autopsy
+	dooms   []Fault // that ended every backend; of the server's lane
 	hurried atomic.Int64
 	over    context.Context // ends with the last fault of the server's lane
 	end     context.CancelFunc
@@ -138,8 +140,8 @@ func (s *siege) report(b *bout, number int) {
 	f.Crashes = int(s.crashes.Load())
 	f.Longest = max(f.Longest, r.Longest)
 	if s.Progress != nil {
-		fmt.Fprintf(s.Progress, "%5.0f s  round %d: %d calls, %d failed holding, %d rows, %d dials (%d in 5 s of an outage), longest %v; %d steps\n",
-			time.Since(s.began).Seconds(), number, len(b.x.load.calls), r.FailedHolding, r.Rows.Acknowledged, r.Dials, r.Busiest,
+		fmt.Fprintf(s.Progress, "%5.0f s  round %d: %d calls, %d failed holding (%d excused by this machine's delays), %d rows, %d dials (%d in 5 s of an outage), longest %v; %d steps\n",
+			time.Since(s.began).Seconds(), number, len(b.x.load.calls), r.FailedHolding, b.x.excused, r.Rows.Acknowledged, r.Dials, r.Busiest,
 			r.Longest.Round(time.Millisecond), len(b.done))
 	}
 	if len(b.broken) == 0 {
@@ -167,7 +169,9 @@ func (b *bout) overshot() {
 func (b *bout) excuses(c Call) bool {
 	died, dead := b.autopsy.of(c.Backend.PID)
 	if !dead {
-		return false
+		return slices.ContainsFunc(b.dooms, func(f Fault) bool {
+			return !c.Ended.Before(f.At) && !c.Granted.After(f.DeadBy.Add(soakGrace))
+		})
 	}
 	late := c.Granted.Sub(died)
 	if late > soakGrace && late-b.x.late.heldUp(died, c.Granted) <= soakGrace {

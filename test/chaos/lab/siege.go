@@ -27,7 +27,7 @@ var serverSteps = []func(*rand.Rand) deed{
 func soakKill(r *rand.Rand) deed {
 	down := pick(r, []time.Duration{0, between(r, 0, time.Second), between(r, time.Second, 4*time.Second)})
 	return deed{what: fmt.Sprintf("kill -9 of the postmaster, down %v", down), do: func(ctx context.Context, b *bout) error {
-		return b.doom(ctx, func([]uint32) error { return b.place.server.Kill() }, func() error {
+		return b.doom(ctx, func([]uint32) error { return b.place.server.Kill() }, afterlife, func() error {
 			b.pass(down)
 			return b.place.server.StartAgain(ctx)
 		})
@@ -46,7 +46,7 @@ func soakKillBackend(r *rand.Rand) deed {
 			}
 			return b.place.server.Kill() // it has just gone by itself
 		}
-		return b.doom(ctx, kill, func() error {
+		return b.doom(ctx, kill, afterlife, func() error {
 			recovered := func() bool { return b.place.server.PID() == 0 || b.place.server.AcceptedAt().After(begun) }
 			if !until(ctx, eventually, recovered) {
 				return errors.New("the server did not recover")
@@ -59,34 +59,36 @@ func soakKillBackend(r *rand.Rand) deed {
 func soakStop(r *rand.Rand) deed {
 	mode, down := pick(r, []postgres.StopMode{postgres.Fast, postgres.Immediate}), between(r, 0, 2*time.Second)
 	return deed{what: fmt.Sprintf("%v stop, down %v", mode, down), do: func(ctx context.Context, b *bout) error {
-		return b.doom(ctx, func([]uint32) error { return b.place.server.Stop(ctx, mode) }, func() error {
+		return b.doom(ctx, func([]uint32) error { return b.place.server.Stop(ctx, mode) }, 0, func() error {
 			b.pass(down)
 			return b.place.server.StartAgain(ctx)
 		})
 	}}
 }
 
-// doom lets a fault end every backend that there is, cures it, and waits until somebody succeeds.
-func (b *bout) doom(ctx context.Context, fault func(all []uint32) error, cure func() error) error {
+// doom lets a fault end every backend that there is, cures it, and waits until somebody succeeds. Each death is watched; of
+// backends that came after the count it is known that they do not live on for longer after the fault.
+func (b *bout) doom(ctx context.Context, fault func(all []uint32) error, longest time.Duration, cure func() error) error {
 	all, err := b.backends(ctx)
 	if err != nil {
 		return err
 	}
+	var watch sync.WaitGroup
+	defer watch.Wait()
+	watching, cancel := context.WithCancel(ctx)
+	defer cancel()
 	f := b.x.StrikeNow()
+	watch.Go(func() { b.autopsy.watch(watching, all) })
 	if err := fault(all); err != nil {
 		return err
 	}
-	last := time.Now().Add(afterlife) // of those that came after the count
-	var watch sync.WaitGroup
-	watch.Go(func() { b.autopsy.watch(ctx, all) })
-	err = cure()
-	accepted := time.Now()
-	watch.Wait()
-	f.DeadBy = later(last, time.Now())
-	if err == nil {
-		b.x.First(ctx, f, accepted, 0)
+	b.dooms = append(b.dooms, Fault{At: f.At, DeadBy: time.Now().Add(longest)})
+	if err := cure(); err != nil {
+		return err
 	}
-	return err
+	watch.Wait()
+	b.x.First(ctx, f, time.Now(), 0)
+	return nil
 }
 
 // backends are the processes that serve the pool. There is always one, unless it is suspended.

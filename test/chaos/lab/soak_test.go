@@ -94,6 +94,22 @@ func TestWhomADeathExcuses(t *testing.T) {
 	require.Equal(t, 1, b.x.excused)
 }
 
+func TestWhomADeathExcusesThatNobodySaw(t *testing.T) {
+	b := &bout{autopsy: &autopsy{}, dooms: []Fault{{At: at(1000), DeadBy: at(1750)}}, x: &Experiment{late: &lateness{}}}
+	for name, c := range map[string]struct {
+		granted, ended int
+		may            bool
+	}{
+		"held when it struck":           {900, 1100, true},
+		"got one that may have lived":   {1800, 1801, true},
+		"got one that had died":         {1801, 1802, false},
+		"failed before":                 {900, 999, false},
+		"on a server that was new then": {5000, 5001, false},
+	} {
+		require.Equal(t, c.may, b.excuses(failed(&Backend{PID: 7}, c.granted, c.ended)), name)
+	}
+}
+
 // A round or two, on a server of its own.
 func TestASoak(t *testing.T) {
 	var l Lab
