@@ -177,6 +177,7 @@ func giveUp(ctx context.Context, l *Lab, k Kind) (Result, error) {
 			}
 		})
 		defer failpoint.Set(nil)
+		x.late.reset()
 		began := time.Now()
 		asked := make(chan told, 1)
 		go func() {

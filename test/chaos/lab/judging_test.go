@@ -137,6 +137,25 @@ func TestAtDeadline(t *testing.T) {
 	}
 }
 
+func TestWhoWaitedInARefusal(t *testing.T) {
+	for name, c := range map[string]struct {
+		began, ended int
+		waited       bool
+	}{
+		"told at once":            {1100, 1105, false},
+		"told after the cure":     {1100, 2005, true},
+		"there before":            {900, 2005, false},
+		"came right before it":    {1950, 2005, false},
+		"told right before it":    {1100, 1999, false},
+		"came when it was cured":  {2001, 2005, false},
+		"early enough to be told": {1899, 2000, true},
+	} {
+		require.Equal(t, c.waited, waitedIn(Call{Began: at(c.began), Ended: at(c.ended)}, at(1000), at(2000), toldWithin), name)
+	}
+	require.Equal(t, 1, probesIn(999*time.Millisecond))
+	require.Equal(t, 2, probesIn(1500*time.Millisecond))
+}
+
 func TestWhenTheRateIsBack(t *testing.T) {
 	w := &workload{}
 	for ms := 0; ms < 6000; ms += 5 {

@@ -49,7 +49,7 @@ func refusals() []Row {
 		cause: []string{"alter system set ssl = off", "select pg_reload_conf()"},
 		cure:  []string{"alter system set ssl = on", "select pg_reload_conf()"},
 	}}
-	bounds := []Bound{TookWithin(beingTold, 100*time.Millisecond), FirstWithin(recovery)}
+	bounds := []Bound{TookWithin(beingTold, toldWithin), FirstWithin(recovery)}
 	var rows []Row
 	for _, r := range all {
 		rows = append(rows, Row{
@@ -147,7 +147,7 @@ func (r refusal) whileOpen(ctx context.Context, x *Experiment, dsn string) error
 // hold judges the calls in the time in which no connection was open.
 func (r refusal) hold(x *Experiment, f *Fault, cured, first time.Time) {
 	var slowest time.Duration
-	told := 0
+	told, waited := 0, 0
 	refused := func(c Call) bool {
 		return c.Err != nil && c.Granted.IsZero() && c.Ended.After(f.At) && c.Began.Before(first) && r.says(c.Err)
 	}
@@ -155,14 +155,30 @@ func (r refusal) hold(x *Experiment, f *Fault, cured, first time.Time) {
 		if refused(c) && c.Ended.Before(cured) {
 			told++
 			slowest = max(slowest, c.Ended.Sub(c.Began))
+		} else if waitedIn(c, f.At, cured, toldWithin+x.late.seen()) {
+			waited++
 		}
 	}
 	if told == 0 {
 		x.Fail("nobody was told of the refusal")
 	}
+	if most := probesIn(cured.Sub(f.At)); waited > most {
+		x.Against("%d calls that began while the server refused were not told, %d may wait for a look at it", waited, most)
+	}
 	x.Took(beingTold, slowest, x.late.seen())
 	x.Excuse(refused)
 }
+
+// waitedIn tells whether a call began in a refusal, so long before the cure that it should have been told, and was not.
+func waitedIn(c Call, refused, cured time.Time, within time.Duration) bool {
+	return c.Began.After(refused) && c.Began.Before(cured.Add(-within)) && !c.Ended.Before(cured)
+}
+
+// toldWithin is how long it may take to tell a call of the refusal.
+const toldWithin = 100 * time.Millisecond
+
+// probesIn is how many calls may wait for a look at the server in a time: one a second, and the one that was first.
+func probesIn(refusal time.Duration) int { return 1 + int(refusal/time.Second) }
 
 // says tells whether an error gives the server's reason.
 func (r refusal) says(err error) bool {
