@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"math/rand/v2"
+	"net"
 	"slices"
 	"sync"
 	"testing"
@@ -135,6 +136,44 @@ func TestAtDeadline(t *testing.T) {
 		call := Call{Began: at(c.began), Ended: at(c.ended), Err: c.err}
 		require.Equal(t, c.want, x.atDeadlineIn(call, at(1500), at(5000)), name)
 	}
+}
+
+func TestWhichConnectionSeemedWellInASilence(t *testing.T) {
+	x, f := &Experiment{late: &lateness{}}, &Fault{At: at(5000)}
+	for name, c := range map[string]struct {
+		heard, granted int
+		well           bool
+	}{
+		"heard right before":         {5000, 5999, true},
+		"had rested":                 {4100, 5099, true},
+		"had rested for too long":    {4100, 5100, false},
+		"after the checks had to":    {5100, 6001, false},
+		"of which nobody knows when": {0, 5100, false},
+	} {
+		require.Equal(t, c.well, x.seemedWell(Call{Granted: at(c.granted)}, f, at(c.heard)), name)
+	}
+	require.False(t, x.seemedWell(Call{Granted: at(5100)}, f, time.Time{}), "never heard")
+}
+
+func TestTheMeterKnowsWhatItHeard(t *testing.T) {
+	server, err := net.Listen("tcp4", "127.0.0.1:0")
+	require.NoError(t, err)
+	defer server.Close()
+	m := &meter{}
+	conn, err := m.dial(t.Context(), "tcp4", server.Addr().String())
+	require.NoError(t, err)
+	other, err := server.Accept()
+	require.NoError(t, err)
+	defer other.Close()
+	socket, before := conn.LocalAddr().String(), time.Now()
+	require.True(t, m.heard()[socket].Before(before))
+	_, err = other.Write([]byte("here"))
+	require.NoError(t, err)
+	_, err = conn.Read(make([]byte, 4))
+	require.NoError(t, err)
+	require.WithinRange(t, m.heard()[socket], before, time.Now())
+	require.NoError(t, conn.Close())
+	require.Empty(t, m.heard())
 }
 
 func TestWhoWaitedInARefusal(t *testing.T) {

@@ -17,6 +17,7 @@ type meter struct {
 
 	mu    sync.Mutex
 	dials []time.Time
+	open  map[*meteredTCP]struct{}
 }
 
 // dialer makes a socket.
@@ -44,9 +45,37 @@ func (m *meter) dial(ctx context.Context, network, addr string) (net.Conn, error
 		m.ended.Add(1)
 	})
 	if tcp, ok := conn.(*net.TCPConn); ok {
-		return &meteredTCP{TCPConn: tcp, closed: done}, nil
+		return m.keep(&meteredTCP{TCPConn: tcp}, done), nil
 	}
 	return &metered{Conn: conn, closed: done}, nil
+}
+
+// keep knows a socket as long as it is open.
+func (m *meter) keep(c *meteredTCP, done func()) *meteredTCP {
+	c.closed = func() {
+		done()
+		m.mu.Lock()
+		defer m.mu.Unlock()
+		delete(m.open, c)
+	}
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if m.open == nil {
+		m.open = make(map[*meteredTCP]struct{})
+	}
+	m.open[c] = struct{}{}
+	return c
+}
+
+// heard is when the server was last heard on each socket that is open, by the client's end.
+func (m *meter) heard() map[string]time.Time {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	last := make(map[string]time.Time, len(m.open))
+	for c := range m.open {
+		last[c.LocalAddr().String()] = time.Unix(0, c.heard.Load())
+	}
+	return last
 }
 
 // cancelDial is for cancel requests, which are no dial attempts.
@@ -85,6 +114,15 @@ func (m *meter) forget() {
 type meteredTCP struct {
 	*net.TCPConn
 	closed func()
+	heard  atomic.Int64 // when something came last, in Unix nanoseconds
+}
+
+func (c *meteredTCP) Read(b []byte) (int, error) {
+	n, err := c.TCPConn.Read(b)
+	if n > 0 {
+		c.heard.Store(time.Now().UnixNano())
+	}
+	return n, err
 }
 
 func (c *meteredTCP) Close() error {

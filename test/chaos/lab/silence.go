@@ -116,12 +116,13 @@ func hostGone(ctx context.Context, x *Experiment, p *proxied) error {
 	if err != nil {
 		return err
 	}
+	heard := x.meter.heard()
 	Pass(ctx, time.Until(f.At.Add(5*time.Second)))
 	p.proxy.ResetAll()
 	if err := errors.Join(silent.close(), p.proxy.Heal()); err != nil {
 		return err
 	}
-	x.outlasted(ctx, f)
+	x.outlasted(ctx, f, heard)
 	return nil
 }
 
@@ -129,18 +130,21 @@ func hostGone(ctx context.Context, x *Experiment, p *proxied) error {
 func blackHole(ctx context.Context, x *Experiment, p *proxied) error {
 	f := x.Strike(ctx)
 	p.proxy.Freeze()
-	Pass(ctx, 5*time.Second)
+	Pass(ctx, 100*time.Millisecond) // for what was under way
+	heard := x.meter.heard()
+	Pass(ctx, time.Until(f.At.Add(5*time.Second)))
 	if err := p.proxy.Heal(); err != nil {
 		return err
 	}
-	x.outlasted(ctx, f)
+	x.outlasted(ctx, f, heard)
 	return nil
 }
 
-// outlasted ends a silence that is longer than the callers' deadlines. A call may have failed that held a lease when it
-// began, or got one before the health checks could notice it, one for each connection; and one that waited, at its
-// deadline. Nobody else.
-func (x *Experiment) outlasted(ctx context.Context, f *Fault) {
+// outlasted ends a silence that is longer than the callers' deadlines, at whose beginning the server had last been heard on
+// each socket at some time. A call may have failed that held a lease when it began, or got a connection before the health
+// checks could notice it, on which the server had been heard within the last second, one for each connection; and one that
+// waited, at its deadline. Nobody else.
+func (x *Experiment) outlasted(ctx context.Context, f *Fault, heard map[string]time.Time) {
 	over := time.Now()
 	x.First(ctx, f, over, 0)
 	Pass(ctx, 500*time.Millisecond)
@@ -149,12 +153,18 @@ func (x *Experiment) outlasted(ctx context.Context, f *Fault) {
 		if c.Granted.IsZero() {
 			return x.atDeadlineIn(c, f.At, over)
 		}
-		if c.Ended.Before(f.At) || c.Granted.After(f.At.Add(healthTimeout)) || blamed[c.Backend] {
+		if c.Ended.Before(f.At) || blamed[c.Backend] || c.Granted.After(f.At) && !x.seemedWell(c, f, heard[c.Backend.Socket]) {
 			return false
 		}
 		blamed[c.Backend] = true
 		return true
 	})
+}
+
+// seemedWell tells whether a call got a connection in a silence on which nothing could be suspected yet.
+func (x *Experiment) seemedWell(c Call, f *Fault, heard time.Time) bool {
+	return !c.Granted.After(f.At.Add(healthTimeout)) &&
+		c.Granted.Sub(heard)-x.late.heldUp(heard, c.Granted) < healthTimeout
 }
 
 // slow adds a delay to everything, each way, for a while. By its second half checks have adapted: nothing is closed any
