@@ -192,7 +192,7 @@ func (x *Experiment) StrikeNow() *Fault {
 func (x *Experiment) Excuse(f func(Call) bool) { x.excuse = f }
 
 // Accepted waits for the first success and for the former rate after the server accepted again, and notes both. control
-// is how late anybody would have been; 0: as late as this machine was from then on. What was granted before the old backends
+// is how late anybody would have been; at least as late as this machine was from then on. What was granted before the old backends
 // were dead does not count.
 func (x *Experiment) Accepted(ctx context.Context, f *Fault, accepted time.Time, control time.Duration) {
 	if !x.First(ctx, f, accepted, control).IsZero() {
@@ -214,9 +214,7 @@ func (x *Experiment) regained(ctx context.Context, before time.Time, f *Fault, a
 		x.Against("the former rate was not reached again")
 		return
 	}
-	if control == 0 {
-		control = x.late.since(accepted)
-	}
+	control = max(control, x.late.since(accepted))
 	x.result.Rate = append(x.result.Rate, rate.Sub(accepted))
 	x.result.RateControl = append(x.result.RateControl, control)
 }
@@ -231,9 +229,7 @@ func (x *Experiment) First(ctx context.Context, f *Fault, accepted time.Time, co
 		x.Fail("nobody succeeded within %v of the server accepting again", eventually)
 		return first
 	}
-	if control == 0 {
-		control = x.late.since(accepted)
-	}
+	control = max(control, x.late.since(accepted))
 	x.result.First = append(x.result.First, first.Sub(accepted))
 	x.result.Control = append(x.result.Control, control)
 	x.outages = append(x.outages, outage{f.At, first})

@@ -171,7 +171,7 @@ func deafLog(ctx context.Context, l *Lab, k Kind) (Result, error) {
 		x.lookAfterBackends()
 		var f *Fault
 		if f, err = x.killAndStart(ctx, server, time.Second); err == nil {
-			x.Accepted(ctx, f, server.AcceptedAt(), 0)
+			x.Accepted(ctx, f, server.AcceptedAt(), bareLogIn(ctx, server))
 		}
 	}
 	ignore()

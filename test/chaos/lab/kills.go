@@ -52,11 +52,21 @@ func kills(ctx context.Context, l *Lab, k Kind, times int, down time.Duration) (
 		if f, err = x.killAndStart(ctx, server, down); err != nil {
 			return Result{}, err
 		}
-		x.First(ctx, f, server.AcceptedAt(), 0)
+		x.First(ctx, f, server.AcceptedAt(), bareLogIn(ctx, server))
 	}
 	x.apart()
 	x.regained(ctx, x.faults[0].At, f, server.AcceptedAt(), 0)
 	return x.Finish(ctx), nil
+}
+
+// bareLogIn is the control of a first success: how long it takes to log in at a server that has just begun to accept, with
+// nothing in between. One that fails is none.
+func bareLogIn(ctx context.Context, server *postgres.Server) time.Duration {
+	began := time.Now()
+	if logIn(ctx, server.DSN()) != nil {
+		return 0
+	}
+	return time.Since(began)
 }
 
 // apart tells how far apart the faults really were: each waits until every connection is in use.
@@ -94,7 +104,7 @@ func stops(mode postgres.StopMode) func(context.Context, *Lab, Kind) (Result, er
 		if err != nil {
 			return Result{}, err
 		}
-		x.Accepted(ctx, f, server.AcceptedAt(), 0)
+		x.Accepted(ctx, f, server.AcceptedAt(), bareLogIn(ctx, server))
 		return x.Finish(ctx), nil
 	}
 }
