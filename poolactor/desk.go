@@ -63,7 +63,11 @@ func (d desk) serve(m messages.Acquire, reply actors.Reply[*Lease]) {
 	}
 	l, err := d.p.Acquire(ctx)
 	if err != nil {
-		reply.Fail(err)
+		select {
+		case <-reply.Done(): // its own context tells it
+		default:
+			reply.Fail(err)
+		}
 		return
 	}
 	if !reply.Send(l) {

@@ -61,7 +61,17 @@ func (s *siege) round(ctx context.Context, number int) error {
 	b.x.late.stop()
 	b.judge(context.WithoutCancel(ctx))
 	s.report(b, number)
+	b.forget()
 	return err
+}
+
+// forget lets go of what was recorded: pgx keeps the contexts of a connection's last queries, and through them the round.
+func (b *bout) forget() {
+	load := b.x.load
+	load.mu.Lock()
+	defer load.mu.Unlock()
+	load.calls, load.backends, load.acked, load.unknown, load.again = nil, nil, nil, nil, nil
+	load.load, b.x.late, b.autopsy, b.done = nil, nil, nil, nil
 }
 
 // besiege runs all lanes. The server's has so many steps, the others go on as long as it does.
