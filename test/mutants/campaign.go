@@ -43,25 +43,48 @@ func (c campaign) run(ctx context.Context) error {
 	return nil
 }
 
-// control runs each set of conditions once without a mutant.
+// control runs all tests of the mutants once without one: those with the same flags together, since most of the time goes
+// into building them.
 func (c campaign) control(ctx context.Context) error {
+	for _, all := range c.together() {
+		began := time.Now()
+		r, err := all.test(ctx, c.root)
+		if err != nil {
+			return err
+		}
+		if r.outcome != survived {
+			return fmt.Errorf("without a mutant, go test %s is not green: %s", strings.Join(all.flags(), " "), r.note)
+		}
+		fmt.Fprintf(c.out, "green without a mutant, %.1f s: go test %s\n", time.Since(began).Seconds(), strings.Join(all.flags(), " "))
+	}
+	return nil
+}
+
+// together joins the conditions that differ by what they run, and by how long that may take.
+func (c campaign) together() []conditions {
+	var groups []conditions
 	seen := map[conditions]bool{}
+	place := map[conditions]int{}
 	for _, m := range c.mutants {
 		if seen[m.conditions] {
 			continue
 		}
 		seen[m.conditions] = true
-		began := time.Now()
-		r, err := m.test(ctx, c.root)
-		if err != nil {
-			return err
+		key := m.conditions
+		key.Run, key.Timeout = "", 0
+		if key.Count > 1 || m.Run == "" {
+			key = m.conditions // repeated tests, and whole packages, take long enough by themselves
 		}
-		if r.outcome != survived {
-			return fmt.Errorf("without a mutant, go test %s is not green: %s", strings.Join(m.flags(), " "), r.note)
+		i, known := place[key]
+		if !known {
+			place[key] = len(groups)
+			groups = append(groups, m.conditions)
+			continue
 		}
-		fmt.Fprintf(c.out, "green without a mutant, %.1f s: go test %s\n", time.Since(began).Seconds(), strings.Join(m.flags(), " "))
+		groups[i].Run += "|" + m.Run
+		groups[i].Timeout += m.Timeout
 	}
-	return nil
+	return groups
 }
 
 // tried is the result of one mutant.

@@ -179,3 +179,23 @@ func TestChangeMindsNoWhiteSpaceAtTheEndsOfLines(t *testing.T) {
 	require.ErrorAs(t, err, &wrong)
 	require.Zero(t, wrong.matches, "white space inside of a line matters")
 }
+
+// Tests with the same flags are run together without a mutant; whole packages, and what is repeated, by themselves.
+func TestControlsAreRunTogether(t *testing.T) {
+	on := func(run string, change func(*conditions)) mutant {
+		m := mutant{conditions: conditions{Tests: "./a", Run: run, Count: 1, Timeout: time.Minute}}
+		if change != nil {
+			change(&m.conditions)
+		}
+		return m
+	}
+	c := campaign{mutants: []mutant{
+		on("TestA", nil), on("TestB", nil), on("TestA", nil), on("", nil),
+		on("TestC", func(c *conditions) { c.Tags = "failpoint" }), on("TestD", func(c *conditions) { c.Count = 20 }),
+	}}
+	var runs []string
+	for _, all := range c.together() {
+		runs = append(runs, all.Run+" "+all.Timeout.String())
+	}
+	require.Equal(t, []string{"TestA|TestB 2m0s", " 1m0s", "TestC 1m0s", "TestD 1m0s"}, runs)
+}
