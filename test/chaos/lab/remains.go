@@ -18,7 +18,7 @@ type remains struct {
 
 // outgrown says what there is more of now. Memory may grow by a tenth: caches fill, and Go's own accounts do.
 func (r remains) outgrown(now remains) (wrong []string) {
-	if now.residue != r.residue {
+	if now.more(r.residue) {
 		wrong = append(wrong, fmt.Sprintf("at rest there are %d goroutines and %d descriptors, after the warm-up there were %d and %d",
 			now.goroutines, now.descriptors, r.goroutines, r.descriptors))
 	}
@@ -28,8 +28,18 @@ func (r remains) outgrown(now remains) (wrong []string) {
 	return wrong
 }
 
-// rest brings the pool to its size at rest, with nobody on it, and waits until everything is as it was after the warm-up, or
-// until it changes no more. An error says why the pool does not come to rest.
+// more tells whether there is more of anything than there was.
+func (r residue) more(was residue) bool {
+	return r.goroutines > was.goroutines || r.descriptors > was.descriptors
+}
+
+// least is the less of each.
+func (r residue) least(other residue) residue {
+	return residue{goroutines: min(r.goroutines, other.goroutines), descriptors: min(r.descriptors, other.descriptors)}
+}
+
+// rest brings the pool to its size at rest, with nobody on it, and waits until there is no more than after the warm-up, or,
+// before there was one, until nothing changes any more. An error says why the pool does not come to rest.
 func (s *siege) rest(ctx context.Context) (remains, error) {
 	if err := s.pool.Resize(ctx, soakRest, soakRest); err != nil {
 		return remains{}, err
@@ -45,7 +55,10 @@ func (s *siege) rest(ctx context.Context) (remains, error) {
 		if now = alive(); now.residue != before {
 			since = time.Now()
 		}
-		return now.residue == s.found.First.residue || s.found.First == (remains{}) && time.Since(since) >= steady
+		if s.found.First == (remains{}) {
+			return time.Since(since) >= steady
+		}
+		return !now.more(s.found.First.residue)
 	})
 	if restless != nil {
 		return now, restless

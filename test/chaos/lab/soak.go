@@ -170,4 +170,6 @@ func (s *siege) settle(ctx context.Context, warm bool) {
 	}
 	s.found.Last = now
 	s.found.Wrong = append(s.found.Wrong, s.found.First.outgrown(now)...)
+	// Where there is less than after the warm-up, something of it had not ended then: from now on there must not be more.
+	s.found.First.residue = s.found.First.least(now.residue)
 }

@@ -62,11 +62,12 @@ func TestWhatHasGrown(t *testing.T) {
 		{remains{residue{10, 20}, 1101}, 1},
 		{remains{residue{11, 20}, 1000}, 1},
 		{remains{residue{10, 21}, 1000}, 1},
-		{remains{residue{9, 20}, 1000}, 1},
+		{remains{residue{9, 20}, 1000}, 0},
 		{remains{residue{11, 20}, 2000}, 2},
 	} {
 		require.Len(t, first.outgrown(c.now), c.want, "%+v", c.now)
 	}
+	require.Equal(t, residue{9, 20}, first.least(residue{9, 21}), "from now on there must not be more")
 }
 
 func TestOneSocketTooManyIsNoticed(t *testing.T) {
