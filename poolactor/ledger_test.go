@@ -44,6 +44,15 @@ func TestOrdersNeverOvershoot(t *testing.T) {
 	})
 }
 
+func TestOrdersInAnOutage(t *testing.T) {
+	v := view{open: true, outage: true, waiting: 5, max: 24, maxDials: 4}
+	require.Equal(t, 1, v.orders())
+	v.opening, v.counted = 1, 1
+	require.Zero(t, v.orders(), "one scheduled attempt at a time")
+	v.opening, v.counted, v.backoff = 0, 0, true
+	require.Zero(t, v.orders(), "none before its time")
+}
+
 // Invariant 4, its half about dials: a waiter that nothing is on its way to gets an order if there is room for one.
 func TestAWaiterWithoutSupplyGetsADial(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
