@@ -48,10 +48,14 @@ var elsewhere = []string{
 	"PGSERVICE=nosuch", "PGTARGETSESSIONATTRS=standby", "PGOPTIONS=-c default_transaction_read_only=on", "PGHOST=nosuch.invalid",
 }
 
+// oneConnection lets a daemon open no more connections than the one that makes it ready: so nothing is under way when
+// something happens to its server.
+const oneConnection = "DATABASE_POOL_MIN_SIZE=1"
+
 func TestEmbeddedServerIsKilledAndComesBack(t *testing.T) {
 	t.Parallel()
 	pgtest.Require(t)
-	p := start(t, elsewhere, "run", "--embedded")
+	p := start(t, append(elsewhere, oneConnection), "run", "--embedded")
 	url := p.url()
 	awaitCode(t, url, http.StatusOK)
 	first := postmaster(p)
@@ -90,7 +94,7 @@ func TestEmbeddedServerIsKilledAndComesBack(t *testing.T) {
 func TestASilentServerIsNoticed(t *testing.T) {
 	t.Parallel()
 	server := pgtest.Own(t, postgres.Options{})
-	p := start(t, []string{"DATABASE_URL=" + server.DSN()}, "run")
+	p := start(t, []string{"DATABASE_URL=" + server.DSN(), oneConnection}, "run")
 	url := p.url()
 	awaitCode(t, url, http.StatusOK)
 	family := append(childrenOf(t, server.PID()), server.PID())
