@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"os"
 	"strconv"
 	"sync"
 	"time"
@@ -96,20 +97,49 @@ const (
 	watchEvery = time.Millisecond
 )
 
+// probes is how many goroutines find out beside each watch for how long the machine keeps one waiting: a caller may be kept
+// while the watch runs, between its pool's look at a connection and the note of when it got that.
+const probes = 8
+
 // Watch notes when backends of a server on this machine die, from a fault until none that it hit is left, and how late
-// it may have noted that. Let it run while the fault strikes: it returns one to three seconds later.
+// that, or what a caller noted meanwhile, may be. Let it run while the fault strikes: it returns one to three seconds later.
 func (c *Census) Watch(f *Fault) {
-	last := f.At
-	for {
-		took := time.Since(f.At)
-		if took >= watchFor || took >= watchLeast && c.Alive(f.At) == 0 {
-			return
-		}
-		time.Sleep(watchEvery)
+	over := make(chan struct{})
+	lags := make(chan time.Duration, probes)
+	for range probes {
+		go func() {
+			self := uint32(os.Getpid())
+			lags <- heldUp(f.At, func() bool {
+				select {
+				case <-over:
+					return false
+				default:
+					return IsAlive(self) // as long as ever: it asks the kernel, as who looks at a connection does
+				}
+			})
+		}()
+	}
+	f.Lag = heldUp(f.At, func() bool {
 		c.look()
+		took := time.Since(f.At)
+		return took < watchFor && (took < watchLeast || c.Alive(f.At) > 0)
+	})
+	close(over)
+	for range probes {
+		f.Lag = max(f.Lag, <-lags)
+	}
+}
+
+// heldUp looks every millisecond until look is content, and returns by how much one look came too late at most.
+func heldUp(since time.Time, look func() (again bool)) (lag time.Duration) {
+	for last := since; ; {
+		time.Sleep(watchEvery)
+		again := look()
 		now := time.Now()
-		f.Lag = max(f.Lag, now.Sub(last)-watchEvery)
-		last = now
+		lag = max(lag, now.Sub(last)-watchEvery)
+		if last = now; !again {
+			return lag
+		}
 	}
 }
 

@@ -40,7 +40,7 @@ type Fault struct {
 	// DeadBy is when the last of them was dead, as far as their own deaths are not known; zero: that is not known either, and
 	// a call on one of them may fail whenever it came.
 	DeadBy time.Time
-	// Lag is the longest that the machine kept the judge from the clock while backends died: so inexact the times are.
+	// Lag is the longest that the machine kept a goroutine from the clock while backends died: so inexact the times are.
 	Lag time.Duration
 }
 
