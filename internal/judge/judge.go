@@ -65,6 +65,9 @@ func (c Call) String() string {
 			since = fmt.Sprintf("granted %v before it was seen dead", died.Sub(c.Granted).Round(100*time.Microsecond))
 		}
 	}
+	if start := c.Backend.Started; !start.IsZero() {
+		since = "of " + start.Format("15:04:05.000") + ", " + since
+	}
 	return fmt.Sprintf("backend %d, %s: %v", c.Backend.PID, since, c.Err)
 }
 

@@ -18,6 +18,9 @@ import (
 	"github.com/seed-4ff2b7b9/supervised/poolactor"
 )
 
+// patience is the deadline of a caller that is in no hurry.
+const patience = 30 * time.Second
+
 // act is what a caller does to a connection.
 type act int
 

@@ -106,7 +106,9 @@ func backendsOf(ctx context.Context, dsn string) ([]uint32, error) {
 	return backends(ctx, admin)
 }
 
-const others = `from pg_stat_activity where backend_type = 'client backend' and pid <> pg_backend_pid()`
+// others are the server's clients, but for the one that asks and the observer.
+const others = `from pg_stat_activity
+	where backend_type = 'client backend' and pid <> pg_backend_pid() and application_name <> '` + observerName + `'`
 
 // backends are the processes that serve clients, but for the one that is asked.
 func backends(ctx context.Context, admin *pgx.Conn) ([]uint32, error) {

@@ -12,6 +12,7 @@ import (
 	"github.com/jackc/pgx/v5"
 
 	"github.com/seed-4ff2b7b9/supervised/internal/faultproxy"
+	"github.com/seed-4ff2b7b9/supervised/internal/postgres"
 )
 
 const (
@@ -34,6 +35,8 @@ type Setup struct {
 	Think    time.Duration // the longest pause between two calls of one caller; default none
 	Results  bool          // half of the calls read a long result
 	Closing  time.Duration // how long the pool may take to close; default 1 min
+	// Log reads the server's log; nil: it is not to be had.
+	Log func() ([]postgres.Line, error)
 	// Resets lists the connections that a proxy on the way has reset: each is a fault to whoever holds that connection.
 	Resets func() []faultproxy.Reset
 	// Load makes one call of a caller; nil: the usual mix. Whoever sets it notes the calls, as far as they can be judged.
@@ -67,6 +70,7 @@ type Experiment struct {
 	meter  *meter
 	load   *workload
 	late   *lateness
+	watch  *observer
 	began  time.Time
 	before residue
 
@@ -121,6 +125,7 @@ func Begin(ctx context.Context, kind Kind, s Setup) (*Experiment, error) {
 	if x.pool, err = open(ctx, kind, s.DSN, s.Tuning, x.meter); err != nil {
 		return nil, err
 	}
+	x.watch = observe(s.Audit)
 	h := habits{patience: s.Patience, think: s.Think, results: s.Results, load: s.Load}
 	x.load, x.late = startCalling(x.pool, s.Callers, h), watchLateness()
 	if s.Load == nil && !x.Busy(ctx) {
@@ -279,9 +284,12 @@ func (x *Experiment) Pool() *ours {
 func (x *Experiment) Finish(ctx context.Context) Result {
 	x.load.end()
 	x.late.stop()
+	x.watch.end()
 	r := &x.result
+	r.Seen, r.Log = x.watch.seen, x.serverLog()
 	r.Pool, r.Calls, r.Max = x.Kind, len(x.load.calls), x.setup.Tuning.Size
 	r.Setup, r.Errors = x.setup.differs(), failuresOf(x.load.calls)
+	x.load.date(x.watch)
 	x.judge()
 	r.Peak = int(x.meter.peak.Load())
 	r.Dials, r.Busiest = x.meter.count(x.outages)
@@ -297,6 +305,25 @@ func (x *Experiment) Finish(ctx context.Context) Result {
 		return r.BackendsLeft == 0
 	})
 	return *r
+}
+
+// serverLog sums up what the server has complained about.
+func (x *Experiment) serverLog() []failure {
+	if x.setup.Log == nil {
+		return nil
+	}
+	lines, err := x.setup.Log()
+	if err != nil {
+		x.Fail("the server's log could not be read: %v", err)
+	}
+	var complaints []string
+	for _, line := range lines {
+		switch line.Severity {
+		case "WARNING", "ERROR", "FATAL", "PANIC":
+			complaints = append(complaints, line.Severity+": "+line.Text)
+		}
+	}
+	return mostFrequent(complaints)
 }
 
 // onServer is how many backends serve clients, by the account of the server; negative: it was not to be had.

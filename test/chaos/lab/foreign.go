@@ -156,7 +156,7 @@ func deafLog(ctx context.Context, l *Lab, k Kind) (Result, error) {
 		return Result{}, err
 	}
 	defer server.Close()
-	setup.DSN = server.DSN()
+	setup.DSN, setup.Log = server.DSN(), server.Log
 	x, err := Begin(ctx, k, setup)
 	if err != nil {
 		return Result{}, err

@@ -17,12 +17,15 @@ func outages() []Row {
 		rows = append(rows, Row{
 			ID: fmt.Sprintf("1-%d", int(down.Seconds())), Fault: fmt.Sprintf("kill -9 of the postmaster, down %v", down),
 			Timed: true, Short: down == time.Second, Bounds: bounds,
-			Run: func(ctx context.Context, l *Lab, k Kind) (Result, error) { return kills(ctx, l, k, 1, down) },
+			Run: kills(defaultCallers, 1, down),
 		})
 	}
 	return append(rows, Row{
 		ID: "1-5x", Fault: "five kills, 1 s apart", Timed: true, Bounds: bounds,
-		Run: func(ctx context.Context, l *Lab, k Kind) (Result, error) { return kills(ctx, l, k, 5, time.Second/4) },
+		Run: kills(defaultCallers, 5, time.Second/4),
+	}, Row{
+		ID: "1-crowd", Fault: "kill -9 of the postmaster, down 5 s, 1000 callers", Bounds: []Bound{DialsWithin(80)},
+		Run: kills(1000, 1, 5*time.Second),
 	}, Row{
 		ID: "2-fast", Fault: "fast stop and start", Short: true, Run: stops(postgres.Fast),
 	}, Row{
@@ -31,32 +34,28 @@ func outages() []Row {
 }
 
 // kills kills a server of its own, some times, 1 s apart. The rate is measured after the last.
-func kills(ctx context.Context, l *Lab, k Kind, times int, down time.Duration) (Result, error) {
-	server, err := l.server(ctx, postgres.Options{})
-	if err != nil {
-		return Result{}, err
+func kills(callers, times int, down time.Duration) func(context.Context, *Lab, Kind) (Result, error) {
+	return func(ctx context.Context, l *Lab, k Kind) (Result, error) {
+		return l.on(ctx, k, postgres.Options{}, Setup{Callers: callers}, func(x *Experiment, server *postgres.Server) error {
+			x.lookAfterBackends()
+			beat := time.NewTicker(time.Second)
+			defer beat.Stop()
+			var f *Fault
+			var err error
+			for i := range times {
+				if i > 0 {
+					<-beat.C
+				}
+				if f, err = x.killAndStart(ctx, server, down); err != nil {
+					return err
+				}
+				x.First(ctx, f, server.AcceptedAt(), bareLogIn(ctx, server))
+			}
+			x.apart()
+			x.regained(ctx, x.faults[0].At, f, server.AcceptedAt(), 0)
+			return nil
+		})
 	}
-	defer server.Close()
-	x, err := Begin(ctx, k, Setup{DSN: server.DSN()})
-	if err != nil {
-		return Result{}, err
-	}
-	x.lookAfterBackends()
-	beat := time.NewTicker(time.Second)
-	defer beat.Stop()
-	var f *Fault
-	for i := range times {
-		if i > 0 {
-			<-beat.C
-		}
-		if f, err = x.killAndStart(ctx, server, down); err != nil {
-			return Result{}, err
-		}
-		x.First(ctx, f, server.AcceptedAt(), bareLogIn(ctx, server))
-	}
-	x.apart()
-	x.regained(ctx, x.faults[0].At, f, server.AcceptedAt(), 0)
-	return x.Finish(ctx), nil
 }
 
 // bareLogIn is the control of a first success: how long it takes to log in at a server that has just begun to accept, with
@@ -86,25 +85,18 @@ func (x *Experiment) killAndStart(ctx context.Context, server *postgres.Server, 
 
 func stops(mode postgres.StopMode) func(context.Context, *Lab, Kind) (Result, error) {
 	return func(ctx context.Context, l *Lab, k Kind) (Result, error) {
-		server, err := l.server(ctx, postgres.Options{})
-		if err != nil {
-			return Result{}, err
-		}
-		defer server.Close()
-		x, err := Begin(ctx, k, Setup{DSN: server.DSN()})
-		if err != nil {
-			return Result{}, err
-		}
-		x.lookAfterBackends()
-		stop := func() error { return server.Stop(ctx, mode) }
-		f, err := x.endAll(ctx, server, stop, func() error {
-			Pass(ctx, time.Second)
-			return server.StartAgain(ctx)
+		return l.on(ctx, k, postgres.Options{}, Setup{}, func(x *Experiment, server *postgres.Server) error {
+			x.lookAfterBackends()
+			stop := func() error { return server.Stop(ctx, mode) }
+			f, err := x.endAll(ctx, server, stop, func() error {
+				Pass(ctx, time.Second)
+				return server.StartAgain(ctx)
+			})
+			if err != nil {
+				return err
+			}
+			x.Accepted(ctx, f, server.AcceptedAt(), bareLogIn(ctx, server))
+			return nil
 		})
-		if err != nil {
-			return Result{}, err
-		}
-		x.Accepted(ctx, f, server.AcceptedAt(), bareLogIn(ctx, server))
-		return x.Finish(ctx), nil
 	}
 }

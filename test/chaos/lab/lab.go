@@ -67,7 +67,7 @@ func (l *Lab) on(ctx context.Context, k Kind, o postgres.Options, s Setup, do fu
 		return Result{}, err
 	}
 	defer server.Close()
-	s.DSN = server.DSN()
+	s.DSN, s.Log = server.DSN(), server.Log
 	x, err := Begin(ctx, k, s)
 	if err != nil {
 		return Result{}, err

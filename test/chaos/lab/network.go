@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/seed-4ff2b7b9/supervised/internal/faultproxy"
+	"github.com/seed-4ff2b7b9/supervised/internal/postgres"
 	"github.com/seed-4ff2b7b9/supervised/test/chaos/container"
 )
 
@@ -18,6 +19,9 @@ func losses() []Row {
 	return []Row{{
 		ID: "4-kill", Fault: "container killed, down 1 s, behind a published port", Container: true, Timed: true,
 		Bounds: behindPort, Run: contained(killContainer),
+	}, {
+		ID: "4-restart", Fault: "docker restart, behind a published port", Container: true,
+		Bounds: behindPort, Run: contained(restartContainer),
 	}, {
 		ID: "4-net", Fault: "network of a container disconnected for 1 s and connected again", Container: true, Timed: true,
 		Bounds: behindPort, Run: contained(cutOff),
@@ -47,7 +51,11 @@ func contained(do func(context.Context, *Experiment, *container.Server) error) f
 		if err := server.Rest(); err != nil { // idle connections to the engine would count as left behind
 			return Result{}, err
 		}
-		x, err := Begin(ctx, k, Setup{DSN: server.DSN()})
+		log := func() ([]postgres.Line, error) {
+			lines, err := server.Log(ctx)
+			return lines, errors.Join(err, server.Rest())
+		}
+		x, err := Begin(ctx, k, Setup{DSN: server.DSN(), Log: log})
 		if err != nil {
 			return Result{}, err
 		}
@@ -56,8 +64,7 @@ func contained(do func(context.Context, *Experiment, *container.Server) error) f
 	}
 }
 
-// killContainer kills every process of the container. The control is a bare log-in that began when the server said that
-// it lets clients in: where the network of a container comes up after its proxy, nobody gets through before.
+// killContainer kills every process of the container.
 func killContainer(ctx context.Context, x *Experiment, server *container.Server) error {
 	f := x.Strike(ctx)
 	if err := server.Kill(ctx); err != nil {
@@ -68,6 +75,22 @@ func killContainer(ctx context.Context, x *Experiment, server *container.Server)
 	if err := server.Start(ctx); err != nil {
 		return err
 	}
+	return x.welcomed(ctx, f, server)
+}
+
+// restartContainer has the engine stop the server, fast, and start it again.
+func restartContainer(ctx context.Context, x *Experiment, server *container.Server) error {
+	f := x.Strike(ctx)
+	if err := server.Restart(ctx); err != nil {
+		return err
+	}
+	f.DeadBy = time.Now()
+	return x.welcomed(ctx, f, server)
+}
+
+// welcomed waits for the first success after a container was started. The control is a bare log-in that began when the server
+// said that it lets clients in: where the network of a container comes up after its proxy, nobody gets through before.
+func (x *Experiment) welcomed(ctx context.Context, f *Fault, server *container.Server) error {
 	loggedIn, err := server.WaitAccepting(ctx)
 	if err != nil {
 		return err

@@ -42,7 +42,7 @@ func (p *proxied) close() {
 
 // setup leads the callers through the proxy, and the audit past it.
 func (p *proxied) setup() Setup {
-	return Setup{DSN: leadTo(p.server.DSN(), p.proxy.Address()), Audit: p.server.DSN(), Resets: p.proxy.Resets}
+	return Setup{DSN: leadTo(p.server.DSN(), p.proxy.Address()), Audit: p.server.DSN(), Log: p.server.Log, Resets: p.proxy.Resets}
 }
 
 // leadTo puts another host and port into a connection string.

@@ -83,7 +83,9 @@ func (r refusal) run(ctx context.Context, l *Lab, k Kind) (Result, error) {
 	if err != nil {
 		return Result{}, err
 	}
-	x, err := Begin(ctx, k, r.setup(server.DSN()))
+	setup := r.setup(server.DSN())
+	setup.Log = server.Log
+	x, err := Begin(ctx, k, setup)
 	if err != nil {
 		return Result{}, err
 	}

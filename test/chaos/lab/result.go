@@ -43,6 +43,9 @@ type Result struct {
 	Backends     int `json:"backends"`
 	BackendsLeft int `json:"backends_left"`
 
+	Seen sighting  `json:"seen_by_server"`       // by pg_stat_activity, meanwhile
+	Log  []failure `json:"server_log,omitempty"` // what the server complained about, the most frequent first
+
 	Took   []timing `json:"took,omitempty"`
 	Notes  []string `json:"notes,omitempty"`
 	Broken []string `json:"broken,omitempty"` // bounds that were not kept
@@ -81,7 +84,7 @@ func timings(rounds []Result, what string) (took, control []time.Duration) {
 	return took, control
 }
 
-// failure is a kind of error that calls failed with.
+// failure is a kind of error, of the calls or of the server.
 type failure struct {
 	Error string `json:"error"`
 	Times int    `json:"times"`
@@ -95,17 +98,26 @@ const mostFailures = 8
 var accident = regexp.MustCompile(`SQLSTATE \w{5}|\b[0-9][0-9.]*(?:ns|µs|ms|s|m[0-9.]+s)\b|\b[0-9]{4,}\b`)
 
 // failuresOf sums up what calls failed with.
-func failuresOf(calls []Call) (all []failure) {
-	times := make(map[string]int)
+func failuresOf(calls []Call) []failure {
+	var errors []string
 	for _, c := range calls {
 		if c.Err != nil {
-			times[accident.ReplaceAllStringFunc(c.Err.Error(), func(found string) string {
-				if strings.HasPrefix(found, "SQLSTATE") {
-					return found
-				}
-				return "#"
-			})]++
+			errors = append(errors, c.Err.Error())
 		}
+	}
+	return mostFrequent(errors)
+}
+
+// mostFrequent counts errors by their kind, the most frequent first.
+func mostFrequent(errors []string) (all []failure) {
+	times := make(map[string]int)
+	for _, text := range errors {
+		times[accident.ReplaceAllStringFunc(text, func(found string) string {
+			if strings.HasPrefix(found, "SQLSTATE") {
+				return found
+			}
+			return "#"
+		})]++
 	}
 	for text, n := range times {
 		all = append(all, failure{text, n})

@@ -42,6 +42,7 @@ func smartStop(ctx context.Context, l *Lab, k Kind) (Result, error) {
 		if err != nil {
 			return err
 		}
+		x.watch.end() // or the server would wait for the observer
 		stopped, err := beginSmartStop(ctx, server)
 		if err != nil {
 			return err
@@ -100,7 +101,7 @@ func letGo(ctx context.Context, l *Lab, k Kind) (Result, error) {
 	if err := server.StartAgain(ctx); err != nil {
 		return Result{}, err
 	}
-	x, err := Begin(ctx, k, Setup{DSN: server.DSN()})
+	x, err := Begin(ctx, k, Setup{DSN: server.DSN(), Log: server.Log})
 	if err != nil {
 		return Result{}, err
 	}
@@ -110,6 +111,7 @@ func letGo(ctx context.Context, l *Lab, k Kind) (Result, error) {
 
 func (x *Experiment) letGoOf(ctx context.Context, server *postgres.Server, control time.Duration) error {
 	f := x.Strike(ctx)
+	x.watch.end() // or the server would wait for the observer
 	stopped, err := beginSmartStop(ctx, server)
 	if err != nil {
 		return err

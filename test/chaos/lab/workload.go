@@ -149,6 +149,15 @@ func (w *workload) behind(raw *pgconn.PgConn) *Backend {
 	return w.backends[b]
 }
 
+// date notes when each backend that a call had was started, by the account of the server. Whoever was not seen stays without.
+func (w *workload) date(o *observer) {
+	for _, c := range w.calls {
+		if c.Backend != nil && c.Backend.Started.IsZero() {
+			c.Backend.Started = o.startOf(c.Backend.PID, c.Granted)
+		}
+	}
+}
+
 func (w *workload) note(c Call) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
