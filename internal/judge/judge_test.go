@@ -105,7 +105,7 @@ func TestABackendFailsOneCallAndNoMore(t *testing.T) {
 	require.Equal(t, 2, v.Broken())
 	require.Equal(t, []Breach{{
 		What: "a call failed on a backend that had failed a call already", Times: 2,
-		First: "backend 4711, granted 10ms before it was seen dead: second",
+		First: "backend 4711, of 03:04:06.000, granted 10ms before it was seen dead: second",
 	}}, v.Breaches)
 }
 
@@ -134,6 +134,6 @@ func TestBreachesAreCountedByKind(t *testing.T) {
 func TestFailuresAreTold(t *testing.T) {
 	require.Equal(t, "connection lost", Call{Err: errLost}.String())
 	require.Equal(t, "backend 1, whose death nobody saw: connection lost", Call{Backend: &Backend{PID: 1}, Err: errLost}.String())
-	require.Equal(t, "backend 4711, granted 150ms after it was seen dead: connection lost",
+	require.Equal(t, "backend 4711, of 03:04:06.000, granted 150ms after it was seen dead: connection lost",
 		Call{Backend: one(), Granted: at(10.2), Err: errLost}.String())
 }
