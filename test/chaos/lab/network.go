@@ -20,7 +20,7 @@ func losses() []Row {
 		ID: "4-kill", Fault: "container killed, down 1 s, behind a published port", Container: true, Timed: true,
 		Bounds: behindPort, Run: contained(killContainer),
 	}, {
-		ID: "4-restart", Fault: "docker restart, behind a published port", Container: true,
+		ID: "4-restart", Fault: "docker restart, behind a published port", Container: true, Timed: true,
 		Bounds: behindPort, Run: contained(restartContainer),
 	}, {
 		ID: "4-net", Fault: "network of a container disconnected for 1 s and connected again", Container: true, Timed: true,
