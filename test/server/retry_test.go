@@ -22,12 +22,15 @@ func TestRetryUnderSerializationFailures(t *testing.T) {
 	p := open(t, func(c *poolactor.Config) { c.MaxSize = callers })
 	var (
 		work sync.WaitGroup
+		read sync.WaitGroup // by everybody, before anybody writes for the first time: that cannot go well for all
 		mu   sync.Mutex
 		runs int
 	)
+	read.Add(callers)
 	policy := poolactor.RetryPolicy{TxOptions: pgx.TxOptions{IsoLevel: pgx.Serializable}, MaxAttempts: -1, Initial: time.Millisecond}
 	for range callers {
 		work.Go(func() {
+			once := sync.OnceFunc(func() { read.Done(); read.Wait() })
 			for range each {
 				err := p.Retry(within(t, patience), policy, func(ctx context.Context, tx pgx.Tx) error {
 					mu.Lock()
@@ -37,6 +40,7 @@ func TestRetryUnderSerializationFailures(t *testing.T) {
 					if err := tx.QueryRow(ctx, "select count(*) from balance").Scan(&n); err != nil {
 						return err
 					}
+					once()
 					_, err := tx.Exec(ctx, "insert into balance values ($1)", n)
 					return err
 				})
@@ -87,7 +91,7 @@ func TestRetryAfterADeadlock(t *testing.T) {
 		})
 	}
 	work.Wait()
-	require.Equal(t, 3, runs)
+	require.GreaterOrEqual(t, runs, 3, "more often if the one that lost is back before the other goes on")
 }
 
 // Transactions whose backends are terminated at any time, the COMMIT included: each has happened once if it was

@@ -162,6 +162,10 @@ func (s *siege) settle(ctx context.Context, warm bool) {
 		}
 		return
 	}
+	if s.Progress != nil {
+		fmt.Fprintf(s.Progress, "%5.0f s  at rest: %d goroutines, %d descriptors, %d bytes\n",
+			time.Since(s.began).Seconds(), now.goroutines, now.descriptors, now.heap)
+	}
 	if !warm {
 		return
 	}
