@@ -58,7 +58,7 @@ func (s *siege) rest(ctx context.Context) (remains, error) {
 		if s.found.First == (remains{}) {
 			return time.Since(since) >= steady
 		}
-		return !now.more(s.found.First.residue)
+		return len(s.found.First.outgrown(now)) == 0 // what is on its way out is alive for a moment
 	})
 	if restless != nil {
 		return now, restless
