@@ -292,7 +292,7 @@ func TestWhoGetsADeadConnectionIsServedNext(t *testing.T) {
 			synctest.Wait()
 			require.Equal(t, 1, p.Stat().Checking)
 			second := parked(t.Context(), p)
-			server.Delay(0)
+			server.Delay(time.Millisecond) // the first is back in line when the next connection is there
 			server.Kill(server.PIDs()[0])
 			l := <-first
 			synctest.Wait()
