@@ -196,7 +196,7 @@ func TestWhatIsRepeatedIsNotTurnedAway(t *testing.T) {
 		require.Equal(t, 2, runs)
 
 		began := 0
-		l, err := p.begun(t.Context(), func(l *Lease) error {
+		l, err := p.own.begun(t.Context(), func(l *Lease) error {
 			if began++; began > 1 {
 				return nil
 			}

@@ -1,6 +1,7 @@
 package poolactor
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"maps"
@@ -99,6 +100,23 @@ type Config struct {
 	// writer that is slow or panics: what it does not take in time is lost, and a WARN says how many lines that were.
 	// The end of the pool waits a second for its last lines.
 	Logger *zerolog.Logger
+
+	// BeforeConnect may change what the next connection goes by: the password, from wherever a fresh one comes, or the
+	// server. It gets a copy of ConnConfig with the start-up parameters that the pool adds. AfterConnect makes a connection
+	// ready that the server has let in: types, session settings. Both have ConnectTimeout and must return when their context
+	// ends. An error of theirs is a dial that failed, which callers wait out as they do an outage.
+	//
+	// BeforeClose is called before a connection is closed whose holder has given it back; those that were taken away, or
+	// lost in the middle of a statement, are closed without. The place of the connection stays taken until it returns.
+	//
+	// All three run in goroutines of the pool, several at a time. A panic in one of the first two fails that dial, one in
+	// BeforeClose changes nothing; each is an ERROR line and an event. nil: nothing.
+	BeforeConnect func(context.Context, *pgx.ConnConfig) error
+	AfterConnect  func(context.Context, *pgx.Conn) error
+	BeforeClose   func(*pgx.Conn)
+
+	// Tracer is told of every lease; nil costs nothing. Statements have a tracer of their own: ConnConfig.Tracer.
+	Tracer Tracer
 
 	// DialFunc opens every socket for a connection, CancelDialFunc every socket for a cancel request, LookupFunc
 	// resolves every name. nil: a net.Dialer with keepalive, DialFunc, the system's resolver. They run in goroutines

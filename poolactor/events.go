@@ -24,6 +24,7 @@ const (
 	EventForgotten   EventKind = "forgotten"    // a lease was dropped without Release
 	EventOverdue     EventKind = "overdue"      // a lease has been held for Config.LeaseWarnAfter; told once
 	EventRevoked     EventKind = "revoked"      // a lease was taken away: Config.LeaseMaxAge, or the end of the pool
+	EventPanicked    EventKind = "panicked"     // a hook or a tracer of the user's panicked: see What
 	EventActor       EventKind = "actor"        // something about one of the pool's actors: see Actor and What
 )
 
@@ -39,7 +40,7 @@ type Event struct {
 	Took     time.Duration // how long an outage lasted
 	Attempts int           // scheduled attempts that failed in it
 	Actor    string        // the actor's path in the tree
-	What     string        // what the actor did
+	What     string        // what the actor did, or which hook panicked
 	Err      error
 }
 
@@ -95,7 +96,7 @@ func (p *Pool) logEvents() (end func()) {
 
 func (k EventKind) level() zerolog.Level {
 	switch k {
-	case EventForgotten, EventRefused, EventRevoked:
+	case EventForgotten, EventRefused, EventRevoked, EventPanicked:
 		return zerolog.ErrorLevel
 	case EventCheckFailed, EventDistrusted, EventOutage, EventRolledBack, EventUnclean, EventOverdue:
 		return zerolog.WarnLevel
@@ -116,6 +117,9 @@ func (e Event) log(to *zerolog.Logger) {
 	}
 	if e.Stack != "" {
 		l = l.Str("stack", e.Stack)
+	}
+	if e.What != "" {
+		l = l.Str("what", e.What)
 	}
 	if e.Held != 0 {
 		l = l.Stringer("held", e.Held.Round(time.Millisecond))
@@ -155,6 +159,8 @@ func (k EventKind) sentence() string {
 		return "a lease has been held for long"
 	case EventRevoked:
 		return "a lease was taken away: its connection is closed"
+	case EventPanicked:
+		return "a hook or a tracer has panicked"
 	default:
 		return string(k)
 	}

@@ -26,6 +26,14 @@ import (
 // call, the error is ctx.Err() and nothing else. The lease belongs to the caller, who calls Release exactly once; more
 // often is harmless.
 func (p *Pool) Acquire(ctx context.Context) (*Lease, error) {
+	if p.cfg.Tracer != nil {
+		return p.traced(ctx, p.lease)
+	}
+	return p.lease(ctx)
+}
+
+// lease is Acquire, whoever watches.
+func (p *Pool) lease(ctx context.Context) (*Lease, error) {
 	if err := ctx.Err(); err != nil {
 		return nil, err
 	}

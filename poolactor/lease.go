@@ -216,6 +216,7 @@ func (l *Lease) Hijack() (*pgx.Conn, error) {
 	if t == nil {
 		return nil, ErrReleased
 	}
+	l.traceEnd(s, true)
 	taken := s.take(l.gen, gone, 0)
 	runtime.KeepAlive(t) // else the leak watch may find the lease in between
 	if !taken {
@@ -240,6 +241,7 @@ func (l *Lease) release(discard bool) {
 	}
 	failpoint.Hit("caller.releasing")
 	p, s := t.slot.pool, t.slot
+	l.traceEnd(s, discard)
 	if !s.begin(l.gen) {
 		p.handBack(t, l.gen, broken, flagSevere)
 		return

@@ -154,6 +154,13 @@ func (p *Pool) startCloser(s *slot) {
 // closeTimeout bounds a polite goodbye to the server.
 const closeTimeout = time.Second
 
+// beforeClose lets the user's hook see a connection that is about to be closed.
+func (p *Pool) beforeClose(c *backend.Conn) {
+	if hook := p.cfg.BeforeClose; hook != nil {
+		p.contained("BeforeClose", func() { hook(c.PGX()) })
+	}
+}
+
 // closeSlot is the closer.
 func (p *Pool) closeSlot(s *slot) {
 	w, ok := s.word.move(closing, doomed)
@@ -162,6 +169,9 @@ func (p *Pool) closeSlot(s *slot) {
 	}
 	failpoint.Hit("worker.closing")
 	c := s.conn.Load()
+	if !w.has(flagRevoked) && !w.has(flagSevere) {
+		p.beforeClose(c)
+	}
 	ctx, cancel := context.WithTimeout(context.Background(), closeTimeout)
 	defer cancel()
 	switch {

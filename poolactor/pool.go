@@ -66,6 +66,7 @@ type Pool struct {
 	life     context.Context // of everything that works for the pool
 	endLife  context.CancelFunc
 	crew     *crew
+	own      *calls // Exec and the other methods that lease for themselves
 	returned chan struct{}
 	applied  broadcast.Bus[uint64]
 	bus      broadcast.Bus[Event]
@@ -131,6 +132,7 @@ func New(cfg Config) (*Pool, error) {
 		p.log = asynclog.New(cfg.Logger)
 		p.cfg.Logger = p.log.Logger()
 	}
+	p.own = &calls{acquire: p.Acquire, reacquire: p.reacquire, release: (*Lease).Release}
 	p.life, p.endLife = context.WithCancel(context.Background())
 	p.maxSize.Store(int64(cfg.MaxSize))
 	p.minSize.Store(int64(cfg.MinSize))

@@ -18,44 +18,45 @@ import (
 const maxRepeats = 2
 
 // begun leases a connection and begins with f what it is leased for. If the connection turns out to be dead before a
-// byte of that was written, f runs again on another. Without a lease, the error is that of Acquire; with one, it is f's,
+// byte of that was written, f runs again on another. Without a lease, the error is that of acquire; with one, it is f's,
 // and the lease is the caller's to release. A panic of f releases it.
-func (p *Pool) begun(ctx context.Context, f func(*Lease) error) (*Lease, error) {
-	return p.begunWith(ctx, p.Acquire, f)
-}
-
-// begunWith is begun where acquire leases the first connection. For another one the call waits as one that was let in.
-func (p *Pool) begunWith(ctx context.Context, acquire acquirer, f func(*Lease) error) (*Lease, error) {
+func (c *calls) begun(ctx context.Context, f func(*Lease) error) (*Lease, error) {
+	acquire := c.acquire
 	for repeats := 0; ; repeats++ {
 		l, err := acquire(ctx)
 		if err != nil {
 			return nil, err
 		}
-		acquire = p.reacquire
-		err = l.first(f)
+		acquire = c.reacquire
+		err = c.first(l, f)
 		if err == nil || repeats == maxRepeats || ctx.Err() != nil || !l.unsent(err) {
 			return l, err
 		}
-		l.Release()
+		c.release(l)
 	}
 }
 
-// acquirer leases a connection.
-type acquirer func(context.Context) (*Lease, error)
-
 // reacquire leases a connection in the middle of a call that has had one: it is not turned away.
-func (p *Pool) reacquire(asked context.Context) (*Lease, error) {
+func (p *Pool) reacquire(ctx context.Context) (*Lease, error) {
+	if p.cfg.Tracer != nil {
+		return p.traced(ctx, p.leaseAgain)
+	}
+	return p.leaseAgain(ctx)
+}
+
+// leaseAgain is lease for a call that was let in.
+func (p *Pool) leaseAgain(asked context.Context) (*Lease, error) {
 	ctx, cancel := p.bounded(asked)
 	defer cancel()
 	return p.wait(ctx, asked, p.now(), putBack)
 }
 
 // first runs f as the first thing that is done with the lease.
-func (l *Lease) first(f func(*Lease) error) error {
+func (c *calls) first(l *Lease, f func(*Lease) error) error {
 	returned := false
 	defer func() {
 		if !returned { // a panic or a runtime.Goexit
-			l.Release()
+			c.release(l)
 		}
 	}()
 	l.conn.ClearSent()

@@ -99,10 +99,10 @@ func (e *RetryError) Unwrap() []error {
 func (p *Pool) Retry(ctx context.Context, r RetryPolicy, f func(context.Context, pgx.Tx) error) error {
 	r = r.withDefaults()
 	var last error
-	acquire := p.Acquire
+	calls := p.own
 	for attempt := 1; ; attempt++ {
-		again, err := p.transact(ctx, acquire, r.TxOptions, f)
-		acquire = p.reacquire
+		again, err := p.transact(ctx, calls, r.TxOptions, f)
+		calls = p.own.next()
 		switch {
 		case err == nil:
 			return nil
@@ -122,17 +122,17 @@ func (p *Pool) Retry(ctx context.Context, r RetryPolicy, f func(context.Context,
 
 // transact runs f in one transaction, and tells whether it failed in a way that allows to run it again.
 func (p *Pool) transact(
-	ctx context.Context, acquire acquirer, o pgx.TxOptions, f func(context.Context, pgx.Tx) error,
+	ctx context.Context, calls *calls, o pgx.TxOptions, f func(context.Context, pgx.Tx) error,
 ) (again bool, err error) {
 	var t *tx
-	l, err := p.begunWith(ctx, acquire, func(l *Lease) (err error) {
+	l, err := calls.begun(ctx, func(l *Lease) (err error) {
 		t, err = l.beginTx(ctx, o)
 		return err
 	})
 	if l == nil {
 		return false, err
 	}
-	defer l.Release()
+	defer calls.release(l)
 	if err != nil {
 		return l.repeatable(err), err
 	}

@@ -26,6 +26,8 @@ func (p *Pool) assemble() error {
 		Dial:           p.cfg.DialFunc,
 		CancelDial:     p.cfg.CancelDialFunc,
 		Lookup:         p.cfg.LookupFunc,
+		BeforeConnect:  p.cfg.BeforeConnect,
+		AfterConnect:   p.cfg.AfterConnect,
 		ConnectTimeout: p.cfg.ConnectTimeout,
 		Initial:        p.cfg.Retry.Initial,
 		Max:            p.cfg.Retry.Max,

@@ -24,7 +24,7 @@ func (p *Pool) With(ctx context.Context, f func(context.Context, *Lease) error) 
 // Commit itself, its outcome counts. A commit whose outcome is not known gives an error that matches ErrOutcomeUnknown.
 // The transaction runs once; Retry runs it again after failures that allow it.
 func (p *Pool) WithTx(ctx context.Context, o pgx.TxOptions, f func(context.Context, pgx.Tx) error) error {
-	_, err := p.transact(ctx, p.Acquire, o, f)
+	_, err := p.transact(ctx, p.own, o, f)
 	return err
 }
 
@@ -41,101 +41,33 @@ func (p *Pool) rollback(ctx context.Context, t pgx.Tx) error {
 
 // Exec leases a connection for one statement. Like the pool's other methods that lease for themselves it takes another
 // connection if the first turns out to be dead before a byte of the statement was written to it, twice at most.
-func (p *Pool) Exec(ctx context.Context, sql string, args ...any) (tag pgconn.CommandTag, err error) {
-	l, err := p.begun(ctx, func(l *Lease) (err error) {
-		tag, err = l.Exec(ctx, sql, args...)
-		return err
-	})
-	if l != nil {
-		l.Release()
-	}
-	return tag, err
+func (p *Pool) Exec(ctx context.Context, sql string, args ...any) (pgconn.CommandTag, error) {
+	return p.own.Exec(ctx, sql, args...)
 }
 
 // Query leases a connection until the rows are closed; reading to their end closes them. See Exec for dead connections.
 func (p *Pool) Query(ctx context.Context, sql string, args ...any) (pgx.Rows, error) {
-	var r *rows
-	l, err := p.begun(ctx, func(l *Lease) error {
-		s, err := l.begin()
-		if err != nil {
-			return err
-		}
-		c := l.conn
-		if r, err = l.rows(ctx, s)(c.PGX().Query(ctx, sql, args...)); err == nil && c.Closed() {
-			r.Close() // pgx tells only now that it could not send
-			err = r.Err()
-		}
-		return err
-	})
-	if err != nil {
-		if l != nil {
-			l.Release()
-		}
-		return failedRows{err}, err
-	}
-	r.after = l.Release
-	return r, nil
+	return p.own.Query(ctx, sql, args...)
 }
 
 // QueryRow leases a connection until Scan. See Exec for dead connections.
 func (p *Pool) QueryRow(ctx context.Context, sql string, args ...any) pgx.Row {
-	rows, err := p.Query(ctx, sql, args...)
-	return row{rows, err}
+	return p.own.QueryRow(ctx, sql, args...)
 }
 
 // SendBatch leases a connection until the results are closed. See Exec for dead connections.
 func (p *Pool) SendBatch(ctx context.Context, b *pgx.Batch) pgx.BatchResults {
-	var r *batch
-	l, err := p.begun(ctx, func(l *Lease) error {
-		s, err := l.begin()
-		if err != nil {
-			return err
-		}
-		c, once := l.conn, copyBatch(b)
-		r = l.batch(ctx, s, c.PGX().SendBatch(ctx, once))
-		if !c.Closed() {
-			return nil
-		}
-		for _, q := range once.QueuedQueries {
-			q.Fn = nil // there is no result to tell anybody
-		}
-		return r.Close()
-	})
-	if err != nil {
-		if l != nil {
-			l.Release()
-		}
-		return failedBatch{err}
-	}
-	r.after = l.Release
-	return r
+	return p.own.SendBatch(ctx, b)
 }
 
 // CopyFrom leases a connection to copy rows into a table. See Exec for dead connections; once src was read from, no
 // other is taken.
-func (p *Pool) CopyFrom(ctx context.Context, table pgx.Identifier, columns []string, src pgx.CopyFromSource) (n int64, err error) {
-	once := &source{CopyFromSource: src}
-	l, err := p.begun(ctx, func(l *Lease) (err error) {
-		n, err = l.CopyFrom(ctx, table, columns, once)
-		if once.read {
-			l.spent()
-		}
-		return err
-	})
-	if l != nil {
-		l.Release()
-	}
-	return n, err
+func (p *Pool) CopyFrom(ctx context.Context, table pgx.Identifier, columns []string, src pgx.CopyFromSource) (int64, error) {
+	return p.own.CopyFrom(ctx, table, columns, src)
 }
 
 // Ping leases a connection for one round trip to the server. See Exec for dead connections.
-func (p *Pool) Ping(ctx context.Context) error {
-	l, err := p.begun(ctx, func(l *Lease) error { return l.Ping(ctx) })
-	if l != nil {
-		l.Release()
-	}
-	return err
-}
+func (p *Pool) Ping(ctx context.Context) error { return p.own.Ping(ctx) }
 
 // Resize changes how many connections the pool keeps and has at most, and returns when that is in force: no dial begins
 // above max any more, and what is leased beyond it is closed when it comes back. Errors: ErrClosed, ctx's, a size

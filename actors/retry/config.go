@@ -1,6 +1,7 @@
 package retry
 
 import (
+	"context"
 	"math"
 	"net"
 	"time"
@@ -25,6 +26,12 @@ type Config struct {
 	Dial       pgconn.DialFunc
 	CancelDial pgconn.DialFunc
 	Lookup     pgconn.LookupFunc
+
+	// BeforeConnect may change the configuration of one order before it is dialled: a password that was just fetched, say.
+	// It gets a copy of ConnConfig. AfterConnect makes a connection ready that the server has let in. nil: nothing. Both
+	// have ConnectTimeout, and must return when their context ends; an error or a panic of theirs fails that attempt only.
+	BeforeConnect func(context.Context, *pgx.ConnConfig) error
+	AfterConnect  func(context.Context, *pgx.Conn) error
 
 	// ConnectTimeout bounds one attempt: one address, from dialling to the completed log-in. Default 10 s; off:
 	// unbounded.

@@ -20,20 +20,49 @@ import (
 // dialer opens connections for orders, each in the goroutine that asks. What it learns it keeps over crashes of the
 // actor.
 type dialer struct {
-	cfg     Config
-	entries []entry
-	hosts   []host
-	book    *book
-	budget  *budget
-	redact  redactor
+	cfg    Config
+	book   *book
+	budget *budget
+	usual  *errand // what every dial goes by, unless BeforeConnect changes it
 }
 
 func newDialer(cfg Config) *dialer {
-	entries := entriesOf(&cfg.ConnConfig.Config)
-	return &dialer{
-		cfg: cfg, entries: entries, hosts: hostsOf(entries),
-		book: newBook(), budget: newBudget(), redact: newRedactor(cfg.ConnConfig),
+	d := &dialer{cfg: cfg, book: newBook(), budget: newBudget()}
+	d.usual = d.errand(cfg.ConnConfig)
+	return d
+}
+
+// errand is what one dial goes by.
+type errand struct {
+	*dialer
+	conn    *pgx.ConnConfig
+	entries []entry
+	hosts   []host
+	redact  redactor
+}
+
+func (d *dialer) errand(c *pgx.ConnConfig) *errand {
+	entries := entriesOf(&c.Config)
+	return &errand{dialer: d, conn: c, entries: entries, hosts: hostsOf(entries), redact: newRedactor(c)}
+}
+
+// prepare lets BeforeConnect change what the dial goes by. What fails there fails this attempt.
+func (d *dialer) prepare(ctx context.Context) (e *errand, err error) {
+	if d.cfg.BeforeConnect == nil {
+		return d.usual, nil
 	}
+	c := d.cfg.ConnConfig.Copy()
+	defer func() {
+		if v := recover(); v != nil {
+			e, err = nil, d.errand(c).panicked(v, debug.Stack()) // with the secrets that the hook may have fetched
+		}
+	}()
+	ctx, cancel := d.bounded(ctx)
+	defer cancel()
+	if err := d.cfg.BeforeConnect(ctx, c); err != nil {
+		return nil, d.errand(c).redact.failure(fmt.Errorf("BeforeConnect: %w", err))
+	}
+	return d.errand(c), nil
 }
 
 // errYielded is why a dial is cancelled that has to make room for a newer one.
@@ -46,16 +75,25 @@ var errUnfit = errors.New("not the kind of server that target_session_attrs pref
 // whether it goes the preferred way.
 func (d *dialer) dial(ctx context.Context, given circumstances, begun func(preferred bool)) (*backend.Conn, *failure) {
 	begun(true)
-	candidates, lost := d.resolve(ctx)
-	t := newTour(d.book, candidates, given, time.Now())
+	e, err := d.prepare(ctx)
+	if err != nil {
+		return nil, d.usual.redact.failure(err)
+	}
+	return e.run(ctx, given, begun)
+}
+
+// run does what dial is for.
+func (e *errand) run(ctx context.Context, given circumstances, begun func(preferred bool)) (*backend.Conn, *failure) {
+	candidates, lost := e.resolve(ctx)
+	t := newTour(e.book, candidates, given, time.Now())
 	for ctx.Err() == nil && len(candidates) > 0 {
 		now := time.Now()
-		c, preferred, ok := t.next(now, func(p place) bool { return d.budget.spent(p.address, now) < detourBudget })
+		c, preferred, ok := t.next(now, func(p place) bool { return e.budget.spent(p.address, now) < detourBudget })
 		if !ok {
 			break
 		}
 		begun(preferred)
-		conn, s := d.attempt(ctx, c, given.outage)
+		conn, s := e.attempt(ctx, c, given.outage)
 		if conn != nil {
 			return conn, nil
 		}
@@ -63,75 +101,75 @@ func (d *dialer) dial(ctx context.Context, given circumstances, begun func(prefe
 	}
 	if c, ok := t.fallback(); ok && ctx.Err() == nil {
 		begun(false)
-		conn, s := d.attempt(ctx, c, true)
+		conn, s := e.attempt(ctx, c, true)
 		if conn != nil {
 			return conn, nil
 		}
 		t.note(s)
 	}
-	return nil, d.outcome(ctx, t, lost)
+	return nil, e.outcome(ctx, t, lost)
 }
 
 // outcome makes one failure of all that a tour met.
-func (d *dialer) outcome(ctx context.Context, t *tour, lost []unresolved) *failure {
+func (e *errand) outcome(ctx context.Context, t *tour, lost []unresolved) *failure {
 	shown, parts := t.shown(), t.failures()
 	for _, u := range lost {
 		shown[u.host] = Transient
-		parts = append(parts, d.redact.failure(u.err))
+		parts = append(parts, e.redact.failure(u.err))
 	}
 	if len(parts) == 0 {
-		return d.redact.failure(context.Cause(ctx)) // cancelled before the first attempt
+		return e.redact.failure(context.Cause(ctx)) // cancelled before the first attempt
 	}
-	return summary(d.book.judge(d.hosts, shown), parts)
+	return summary(e.book.judge(e.hosts, shown), parts)
 }
 
 // resolve looks the names up within the connect time-out.
-func (d *dialer) resolve(ctx context.Context) ([]candidate, []unresolved) {
-	ctx, cancel := d.bounded(ctx)
+func (e *errand) resolve(ctx context.Context) ([]candidate, []unresolved) {
+	ctx, cancel := e.bounded(ctx)
 	defer cancel()
-	return resolve(ctx, d.entries, d.lookup)
+	return resolve(ctx, e.entries, e.lookup)
 }
 
 // attempt tries one way, again and at once without a parameter that the server does not take.
-func (d *dialer) attempt(ctx context.Context, c candidate, anyKind bool) (*backend.Conn, stage) {
+func (e *errand) attempt(ctx context.Context, c candidate, anyKind bool) (*backend.Conn, stage) {
 	for {
-		began, cfg := time.Now(), d.configFor(c, anyKind)
-		conn, connected, err := d.open(ctx, cfg)
+		began, cfg := time.Now(), e.configFor(c, anyKind)
+		conn, connected, err := e.open(ctx, cfg)
 		if err == nil {
 			now := time.Now()
-			d.book.loggedIn(c.way, now.Sub(began), now)
-			d.budget.clear()
+			e.book.loggedIn(c.way, now.Sub(began), now)
+			e.budget.clear()
 			return conn, stage{}
 		}
-		if !d.drop(cfg, err) {
-			return nil, d.conclude(c, connected, err)
+		if !e.drop(cfg, err) {
+			return nil, e.conclude(c, connected, err)
 		}
 	}
 }
 
 // open makes one attempt: one call of DialFunc. It reports whether somebody is there: the call brought a socket, and
 // nobody left us waiting.
-func (d *dialer) open(ctx context.Context, cfg *pgx.ConnConfig) (conn *backend.Conn, connected bool, err error) {
-	ctx, cancel := d.bounded(ctx)
+func (e *errand) open(ctx context.Context, cfg *pgx.ConnConfig) (conn *backend.Conn, connected bool, err error) {
+	ctx, cancel := e.bounded(ctx)
 	defer cancel()
 	var answered atomic.Bool
 	dial := func(ctx context.Context, network, address string) (net.Conn, error) {
-		d.budget.spend(address, time.Now())
-		socket, err := d.cfg.Dial(ctx, network, address)
+		e.budget.spend(address, time.Now())
+		socket, err := e.cfg.Dial(ctx, network, address)
 		answered.Store(err == nil)
 		return socket, err
 	}
-	conn, err = backend.Open(ctx, cfg, backend.Options{Dial: dial, CancelDial: d.cfg.CancelDial})
+	conn, err = backend.Open(ctx, cfg, backend.Options{Dial: dial, CancelDial: e.cfg.CancelDial, Greet: e.greet()})
 	if err == nil {
 		return conn, true, nil
 	}
 	var broken *backend.PanicError
 	if errors.As(err, &broken) {
-		return nil, answered.Load(), d.panicked(broken.Value, broken.Stack)
+		return nil, answered.Load(), e.panicked(broken.Value, broken.Stack)
 	}
 	var server *pgconn.PgError
 	if ctx.Err() != nil && !errors.As(err, &server) {
-		return nil, false, d.silence(ctx)
+		return nil, false, e.silence(ctx)
 	}
 	return nil, answered.Load(), err
 }
@@ -149,8 +187,8 @@ func (d *dialer) silence(ctx context.Context) error {
 }
 
 // conclude turns the error of one attempt into a stage of the tour.
-func (d *dialer) conclude(c candidate, connected bool, err error) stage {
-	f := d.redact.failure(err)
+func (e *errand) conclude(c candidate, connected bool, err error) stage {
+	f := e.redact.failure(err)
 	if f.class == Unsupported { // and it cannot be left out
 		f.class = Refused
 	}
@@ -175,7 +213,7 @@ func (d *dialer) conclude(c candidate, connected bool, err error) stage {
 }
 
 // drop leaves an optional parameter out of all later attempts, if that is what the server asks for.
-func (d *dialer) drop(cfg *pgx.ConnConfig, err error) bool {
+func (e *errand) drop(cfg *pgx.ConnConfig, err error) bool {
 	var server *pgconn.PgError
 	if Classify(err) != Unsupported || !errors.As(err, &server) {
 		return false
@@ -184,8 +222,8 @@ func (d *dialer) drop(cfg *pgx.ConnConfig, err error) bool {
 	if _, sent := cfg.RuntimeParams[name]; !sent {
 		return false
 	}
-	if d.book.drop(name) {
-		d.log(zerolog.WarnLevel).Str("parameter", name).Str("cause", d.redact.clean(server.Error())).
+	if e.book.drop(name) {
+		e.log(zerolog.WarnLevel).Str("parameter", name).Str("cause", e.redact.clean(server.Error())).
 			Msg("the server does not take a start-up parameter: going on without it")
 	}
 	return true
@@ -193,12 +231,12 @@ func (d *dialer) drop(cfg *pgx.ConnConfig, err error) bool {
 
 // configFor leads pgx one way only, so that one attempt is one call of DialFunc. Unless any kind of server will do, one
 // that is not of the preferred kind fails the attempt without pgx dialling again.
-func (d *dialer) configFor(c candidate, anyKind bool) *pgx.ConnConfig {
-	cfg := d.cfg.ConnConfig.Copy()
+func (e *errand) configFor(c candidate, anyKind bool) *pgx.ConnConfig {
+	cfg := e.conn.Copy()
 	cfg.Host, cfg.Port, cfg.TLSConfig, cfg.Fallbacks = c.name, c.port, c.tls, nil
 	cfg.ConnectTimeout = 0 // the context's deadline is the bound
 	cfg.LookupFunc = func(context.Context, string) ([]string, error) { return []string{c.address}, nil }
-	for _, name := range d.book.without() {
+	for _, name := range e.book.without() {
 		delete(cfg.RuntimeParams, name)
 	}
 	if validate := cfg.ValidateConnect; validate != nil {
@@ -216,6 +254,15 @@ func (d *dialer) configFor(c candidate, anyKind bool) *pgx.ConnConfig {
 		cfg.AfterConnect = func(ctx context.Context, conn *pgconn.PgConn) error { return inside(greet(ctx, conn)) }
 	}
 	return cfg
+}
+
+// greet is what AfterConnect does to a connection that the server has let in; nil: nothing.
+func (e *errand) greet() func(context.Context, *pgx.Conn) error {
+	hook := e.cfg.AfterConnect
+	if hook == nil {
+		return nil
+	}
+	return func(ctx context.Context, conn *pgx.Conn) error { return inside(hook(ctx, conn)) }
 }
 
 // insideError is an error of a hook that pgx runs when the server has let us in.
@@ -239,19 +286,19 @@ func (d *dialer) bounded(ctx context.Context) (context.Context, context.CancelFu
 }
 
 // lookup resolves a name. A panic fails this attempt only.
-func (d *dialer) lookup(ctx context.Context, name string) (addresses []string, err error) {
+func (e *errand) lookup(ctx context.Context, name string) (addresses []string, err error) {
 	defer func() {
 		if v := recover(); v != nil {
-			err = d.panicked(v, debug.Stack())
+			err = e.panicked(v, debug.Stack())
 		}
 	}()
-	return d.cfg.Lookup(ctx, name)
+	return e.cfg.Lookup(ctx, name)
 }
 
 // panicked reports a panic of foreign code and makes an error of it.
-func (d *dialer) panicked(value any, stack []byte) error {
-	text := d.redact.clean(fmt.Sprintf("panic while connecting: %v", value))
-	d.log(zerolog.ErrorLevel).Str("stack", string(stack)).Msg(text)
+func (e *errand) panicked(value any, stack []byte) error {
+	text := e.redact.clean(fmt.Sprintf("panic while connecting: %v", value))
+	e.log(zerolog.ErrorLevel).Str("stack", string(stack)).Msg(text)
 	return errors.New(text)
 }
 

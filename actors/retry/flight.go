@@ -52,10 +52,10 @@ var errGoexit = errors.New("the dialling goroutine was ended by runtime.Goexit")
 func (f *flight) fly(ctx context.Context, d *dialer, alarm func(), land func(*flight)) {
 	defer close(f.done)
 	defer land(f)
-	f.err = d.redact.failure(errGoexit)
+	f.err = d.usual.redact.failure(errGoexit)
 	defer func() {
 		if v := recover(); v != nil {
-			f.err = d.redact.failure(fmt.Errorf("panic while connecting: %v", v))
+			f.err = d.usual.redact.failure(fmt.Errorf("panic while connecting: %v", v))
 		}
 	}()
 	quiet := func() {}

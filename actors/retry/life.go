@@ -200,7 +200,7 @@ func (l *life) abandon(f *flight) {
 func (l *life) returnOrder(order messages.Order) {
 	defer func() {
 		if v := recover(); v != nil {
-			l.dialer.log(zerolog.ErrorLevel).Msg(l.dialer.redact.clean(fmt.Sprintf("panic while an order was given back: %v", v)))
+			l.dialer.log(zerolog.ErrorLevel).Msg(l.dialer.usual.redact.clean(fmt.Sprintf("panic while an order was given back: %v", v)))
 		}
 	}()
 	l.orders.Failed(order, nil)

@@ -56,6 +56,14 @@ func Open(ctx context.Context, cfg *pgx.ConnConfig, o Options) (c *Conn, err err
 	if err != nil {
 		return nil, err
 	}
+	if greet := op.options.Greet; greet != nil {
+		if err := greet(ctx, conn); err != nil {
+			return nil, err
+		}
+		if conn.IsClosed() {
+			return nil, errors.New("backend: the connection was closed or lost while it was being set up")
+		}
+	}
 	l := op.current.Load()
 	return &Conn{link: l, conn: conn, look: newLooker(l.socket), openedAt: time.Now(), setUp: l.setUp()}, nil
 }

@@ -1,0 +1,41 @@
+package poolactor
+
+import (
+	"context"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+
+	"github.com/seed-4ff2b7b9/supervised/internal/backend"
+	"github.com/seed-4ff2b7b9/supervised/internal/door"
+)
+
+func init() {
+	door.Raw = func(lease any) *pgx.Conn { return lease.(*Lease).raw() }
+	door.Rested = func(lease any) time.Duration { return lease.(*Lease).rested() }
+	door.NewCalls = func(acquire, release any) door.Calls {
+		lease := acquirer(acquire.(func(context.Context) (*Lease, error)))
+		return &calls{acquire: lease, reacquire: lease, release: release.(func(*Lease))}
+	}
+}
+
+// raw is Raw for code of this module that keeps the connection as long as the lease.
+func (l *Lease) raw() *pgx.Conn {
+	t := l.token.Load()
+	if t == nil {
+		return nil
+	}
+	if t.slot.pool.cfg.Reset == ResetNone {
+		l.conn.Note(backend.Unfenced)
+	}
+	return l.conn.PGX()
+}
+
+// rested is how long ago the server last answered.
+func (l *Lease) rested() time.Duration {
+	t := l.token.Load()
+	if t == nil {
+		return 0
+	}
+	return time.Duration(t.slot.pool.now() - t.slot.proved.Load())
+}
