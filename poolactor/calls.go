@@ -88,7 +88,7 @@ func (c *calls) SendBatch(ctx context.Context, b *pgx.Batch) pgx.BatchResults {
 		if l != nil {
 			c.release(l)
 		}
-		return failedBatch{err}
+		return pgx.FailedBatchResults(b, err)
 	}
 	r.after = func() { c.release(l) }
 	return r

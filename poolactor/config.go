@@ -102,12 +102,18 @@ type Config struct {
 	Logger *zerolog.Logger
 
 	// BeforeConnect may change what the next connection goes by: the password, from wherever a fresh one comes, or the
-	// server. It gets a copy of ConnConfig with the start-up parameters that the pool adds. AfterConnect makes a connection
-	// ready that the server has let in: types, session settings. Both have ConnectTimeout and must return when their context
-	// ends. An error of theirs is a dial that failed, which callers wait out as they do an outage.
+	// server. It gets a copy of ConnConfig with the start-up parameters that the pool adds, and with DialFunc and LookupFunc
+	// as they stand here, which it may change, too. In an outage it is called for every attempt, 16 times a second: what is
+	// dear to fetch is to be kept for as long as it is valid. AfterConnect makes a connection ready that the server has let
+	// in: types, session settings. It must leave it unclosed, with all rows read, in no transaction.
+	//
+	// Both have ConnectTimeout and must return when their context ends. An error of theirs is a dial that failed, which
+	// callers wait out as they do an outage; errors.Is and errors.As find it in what they get in the end. An answer of the
+	// server's to AfterConnect that will not change (no privilege, no such type) is a refusal, as if it came in the log-in.
 	//
 	// BeforeClose is called before a connection is closed whose holder has given it back; those that were taken away, or
-	// lost in the middle of a statement, are closed without. The place of the connection stays taken until it returns.
+	// lost in the middle of a statement, are closed without. The place of the connection stays taken until it returns, and
+	// a pool does not end before.
 	//
 	// All three run in goroutines of the pool, several at a time. A panic in one of the first two fails that dial, one in
 	// BeforeClose changes nothing; each is an ERROR line and an event. nil: nothing.

@@ -24,7 +24,7 @@ const (
 	EventForgotten   EventKind = "forgotten"    // a lease was dropped without Release
 	EventOverdue     EventKind = "overdue"      // a lease has been held for Config.LeaseWarnAfter; told once
 	EventRevoked     EventKind = "revoked"      // a lease was taken away: Config.LeaseMaxAge, or the end of the pool
-	EventPanicked    EventKind = "panicked"     // a hook or a tracer of the user's panicked: see What
+	EventPanicked    EventKind = "panicked"     // something of the user's panicked in a goroutine of the pool: see What
 	EventActor       EventKind = "actor"        // something about one of the pool's actors: see Actor and What
 )
 
@@ -40,7 +40,7 @@ type Event struct {
 	Took     time.Duration // how long an outage lasted
 	Attempts int           // scheduled attempts that failed in it
 	Actor    string        // the actor's path in the tree
-	What     string        // what the actor did, or which hook panicked
+	What     string        // what the actor did, or where it panicked: the hook, or connecting
 	Err      error
 }
 

@@ -172,11 +172,17 @@ func (p *Pool) offer(t *token) bool {
 // handBack ends the claim gen on a slot: the connection becomes free and is offered, or it is left to the actor. It
 // works while the actor is down and never blocks. False: the lease is not of this generation any more.
 func (p *Pool) handBack(t *token, gen uint64, to state, flags word) bool {
+	_, ended := p.handBackTo(t, gen, to, flags)
+	return ended
+}
+
+// handBackTo is handBack that tells what became of the connection: one that was to be retired is not free.
+func (p *Pool) handBackTo(t *token, gen uint64, to state, flags word) (state, bool) {
 	s := t.slot
 	for {
 		w := s.word.Load()
 		if w.gen() != gen || w.state() != leased {
-			return false
+			return w.state(), false
 		}
 		n := w.to(to).with(flags)
 		if to == free && w.has(flagRetire) {
@@ -188,10 +194,10 @@ func (p *Pool) handBack(t *token, gen uint64, to state, flags word) bool {
 		failpoint.Hit("caller.handed back")
 		if n.state() == free && p.gate.Load().open() && p.offer(t) {
 			p.afterFinish(s)
-			return true
+			return free, true
 		}
 		p.tell(hint{slot: s, token: t})
-		return true
+		return n.state(), true
 	}
 }
 

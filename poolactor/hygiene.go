@@ -78,17 +78,17 @@ var (
 	errSetUp   = errors.New("poolactor: cleaning the session would undo what a hook of ConnConfig set up when it was opened")
 )
 
-// clean has a connection made fit for its next lease by a worker.
-func (p *Pool) clean(t *token, gen uint64) {
+// clean has a connection made fit for its next lease by a worker, and tells what became of it. False: the lease is not of
+// this generation any more.
+func (p *Pool) clean(t *token, gen uint64) (state, bool) {
 	s := t.slot
 	for {
 		w := s.word.Load()
 		if w.state() != leased || w.gen() != gen {
-			return
+			return w.state(), false
 		}
 		if w.has(flagRetire) {
-			p.handBack(t, gen, broken, 0)
-			return
+			return p.handBackTo(t, gen, broken, 0)
 		}
 		s.tended.Store(p.now()) // before the swap: whoever sees the state reads it
 		if s.word.swap(w, w.to(cleaning)) {
@@ -98,6 +98,7 @@ func (p *Pool) clean(t *token, gen uint64) {
 	if !p.crew.Go(func() { p.restore(s) }) {
 		p.endTending(s, cleaning, false)
 	}
+	return cleaning, true
 }
 
 // restore is the cleaner: within the bound of a check it makes the session fit, or gives the connection up.

@@ -145,7 +145,7 @@ func (l *Lease) QueryRow(ctx context.Context, sql string, args ...any) pgx.Row {
 func (l *Lease) SendBatch(ctx context.Context, b *pgx.Batch) pgx.BatchResults {
 	s, err := l.begin()
 	if err != nil {
-		return failedBatch{err}
+		return pgx.FailedBatchResults(b, err)
 	}
 	return l.batch(ctx, s, l.conn.PGX().SendBatch(ctx, b))
 }
@@ -216,12 +216,13 @@ func (l *Lease) Hijack() (*pgx.Conn, error) {
 	if t == nil {
 		return nil, ErrReleased
 	}
-	l.traceEnd(s, true)
+	over := l.ending(s)
 	taken := s.take(l.gen, gone, 0)
 	runtime.KeepAlive(t) // else the leak watch may find the lease in between
 	if !taken {
 		return nil, ErrRevoked
 	}
+	s.pool.tellReleased(over, gone, true)
 	s.pool.tell(hint{slot: s})
 	return l.conn.PGX(), nil
 }
@@ -240,11 +241,16 @@ func (l *Lease) release(discard bool) {
 		return
 	}
 	failpoint.Hit("caller.releasing")
+	over := l.ending(t.slot)
+	to, ended := l.giveBack(t, discard)
+	t.slot.pool.tellReleased(over, to, ended)
+}
+
+// giveBack is the end of the lease, and tells what becomes of the connection; false if the lease was over.
+func (l *Lease) giveBack(t *token, discard bool) (state, bool) {
 	p, s := t.slot.pool, t.slot
-	l.traceEnd(s, discard)
 	if !s.begin(l.gen) {
-		p.handBack(t, l.gen, broken, flagSevere)
-		return
+		return p.handBackTo(t, l.gen, broken, flagSevere)
 	}
 	if p.cfg.ShedByDeadline && s.isOf(l.gen) { // one that was taken away has kept nobody waiting since
 		p.observe(time.Duration(p.now() - s.acquired.Load()))
@@ -252,12 +258,12 @@ func (l *Lease) release(discard bool) {
 	c := l.conn
 	switch fit := c.Fit(); {
 	case discard:
-		p.handBack(t, l.gen, broken, 0)
+		return p.handBackTo(t, l.gen, broken, 0)
 	case fit && !p.cfg.Reset.due(c.Changes()) && !c.CancelPending():
-		p.handBack(t, l.gen, free, 0)
+		return p.handBackTo(t, l.gen, free, 0)
 	case fit || c.InTx():
-		p.clean(t, l.gen)
+		return p.clean(t, l.gen)
 	default:
-		p.handBack(t, l.gen, broken, 0)
+		return p.handBackTo(t, l.gen, broken, 0)
 	}
 }

@@ -154,11 +154,19 @@ func (p *Pool) startCloser(s *slot) {
 // closeTimeout bounds a polite goodbye to the server.
 const closeTimeout = time.Second
 
-// beforeClose lets the user's hook see a connection that is about to be closed.
+// beforeClose lets the user's hook see a connection that is about to be closed. In a goroutine of its own: one that ends
+// that by runtime.Goexit must not keep the connection from being closed.
 func (p *Pool) beforeClose(c *backend.Conn) {
-	if hook := p.cfg.BeforeClose; hook != nil {
-		p.contained("BeforeClose", func() { hook(c.PGX()) })
+	hook := p.cfg.BeforeClose
+	if hook == nil {
+		return
 	}
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		p.contained("BeforeClose", func() { hook(c.PGX()) })
+	}()
+	<-done
 }
 
 // closeSlot is the closer.

@@ -201,12 +201,3 @@ func (r failedRows) Values() ([]any, error)                     { return nil, r.
 func (failedRows) RawValues() [][]byte                          { return nil }
 func (failedRows) Conn() *pgx.Conn                              { return nil }
 func (failedRows) TypeMap() *pgtype.Map                         { return nil }
-
-// failedBatch are the results of a batch that never reached a connection.
-type failedBatch struct{ err error }
-
-func (b failedBatch) Exec() (pgconn.CommandTag, error) { return pgconn.CommandTag{}, b.err }
-func (b failedBatch) Query() (pgx.Rows, error)         { return failedRows(b), b.err }
-func (b failedBatch) QueryRow() pgx.Row                { return row{err: b.err} }
-func (failedBatch) Tx() pgx.Tx                         { return nil }
-func (b failedBatch) Close() error                     { return b.err }

@@ -190,8 +190,11 @@ func (s *slot) recordStack() {
 	s.stack.Store(&pcs)
 }
 
-// ownMethods begins the names of the pool's methods and of functions inside them.
-var ownMethods = reflect.TypeFor[Pool]().PkgPath() + ".(*Pool)."
+// ownMethods begin the names of the methods, and of functions inside them, by which a call reaches its lease.
+var ownMethods = func() []string {
+	here := reflect.TypeFor[Pool]().PkgPath()
+	return []string{here + ".(*Pool).", here + ".(*calls).", here + "/pgxpool.(*Pool)."}
+}()
 
 // stackTrace writes the recorded stack, one function a line, the innermost first. It begins with whoever called the pool:
 // the way from its method to the lease says nothing.
@@ -207,7 +210,7 @@ func (s *slot) stackTrace() string {
 		switch {
 		case b.Len() > 0:
 			fmt.Fprintf(&b, "\n%s (%s:%d)", f.Function, f.File, f.Line)
-		case !strings.HasPrefix(f.Function, ownMethods):
+		case !slices.ContainsFunc(ownMethods, func(begin string) bool { return strings.HasPrefix(f.Function, begin) }):
 			fmt.Fprintf(&b, "%s (%s:%d)", f.Function, f.File, f.Line)
 		}
 		if !more {

@@ -8,15 +8,16 @@ import (
 )
 
 // Tracer is told of every lease of a pool, those of its own methods and of Ref included, by the goroutines that take and
-// release them: it must be quick, and safe for concurrent use. A panic of it fails the call that was acquiring, or is an
-// event.
+// release them: it must be quick, and safe for concurrent use. A panic of it fails the call that was acquiring, whose
+// lease is given back, or is an event.
 type Tracer interface {
 	// AcquireStart is called when somebody asks for a lease, with their context. What it returns goes to AcquireEnd only.
 	AcquireStart(ctx context.Context) context.Context
 	// AcquireEnd is called when they have the lease, or have not got one.
 	AcquireEnd(ctx context.Context, end AcquireEnd)
-	// Released is called when a lease is given back, by Release, Discard or Hijack. Of those that are not, EventForgotten and
-	// EventRevoked tell.
+	// Released is called once a lease was given back, by Release, Discard or Hijack. Its connection may be in other hands by
+	// then, and the AcquireEnd of those have come first. Of leases that are not given back, EventForgotten and EventRevoked
+	// tell; each lease has one end.
 	Released(Released)
 }
 
@@ -32,46 +33,63 @@ type Released struct {
 	PID       uint32        // the server process
 	Label     string        // from WithLabel; empty if there was none
 	Held      time.Duration // how long
-	Discarded bool          // its connection is closed, or was hijacked
+	Discarded bool          // its connection leaves the pool: not fit any more, discarded, retired or hijacked
 }
 
-// traced lets the tracer watch how a lease is acquired.
+// traced lets the tracer watch how a lease is acquired. A lease whose acquirer the tracer does away with is given back.
 func (p *Pool) traced(asked context.Context, acquire acquirer) (*Lease, error) {
 	ctx, began := asked, p.now()
 	if err := guarded(func() error { ctx = p.cfg.Tracer.AcquireStart(asked); return nil }); err != nil {
 		return nil, fmt.Errorf("poolactor: the tracer: %w", err)
 	}
 	l, err := acquire(asked)
+	kept := l == nil
+	defer func() {
+		if !kept {
+			l.Release()
+		}
+	}()
 	end := AcquireEnd{Waited: time.Duration(p.now() - began), Err: err}
 	if l != nil {
 		end.PID = l.conn.PID()
 	}
 	if broken := guarded(func() error { p.cfg.Tracer.AcquireEnd(ctx, end); return nil }); broken != nil {
-		if l != nil {
-			l.Release()
-		}
 		return nil, errors.Join(err, fmt.Errorf("poolactor: the tracer: %w", broken))
 	}
+	kept = true
 	return l, err
 }
 
-// traceEnd tells the tracer about a lease that ends, while its slot is still its own.
-func (l *Lease) traceEnd(s *slot, discarded bool) {
+// ending is what a tracer is told of a lease that is about to end; nil: there is no tracer. If the lease turns out to be
+// over, what stood in the slot may have been another's.
+func (l *Lease) ending(s *slot) *Released {
 	p := s.pool
 	if p.cfg.Tracer == nil {
-		return
+		return nil
 	}
-	over := Released{
-		PID: l.conn.PID(), Label: s.labelled(), Held: time.Duration(p.now() - s.acquired.Load()), Discarded: discarded,
-	}
-	if s.isOf(l.gen) { // else it was taken away, and what stood in the slot may have been another's
-		p.contained("Tracer.Released", func() { p.cfg.Tracer.Released(over) })
-	}
+	return &Released{PID: l.conn.PID(), Label: s.labelled(), Held: time.Duration(p.now() - s.acquired.Load())}
 }
 
-// contained runs a hook whose panic is nobody's error: it is told about.
-func (p *Pool) contained(what string, hook func()) {
-	if err := guarded(func() error { hook(); return nil }); err != nil {
-		p.publish(Event{Kind: EventPanicked, What: what, Err: err})
+// tellReleased tells the tracer about a lease when its end is done: whatever the tracer does, nothing is left behind.
+func (p *Pool) tellReleased(over *Released, to state, ended bool) {
+	if over == nil || !ended {
+		return
 	}
+	over.Discarded = to == broken || to == gone
+	p.contained("Tracer.Released", func() { p.cfg.Tracer.Released(*over) })
+}
+
+// contained runs a hook whose panic, or runtime.Goexit, is nobody's error: it is told about.
+func (p *Pool) contained(what string, hook func()) {
+	err := errWorkerEnded
+	defer func() {
+		if err != nil {
+			p.tellPanic(what, err)
+		}
+	}()
+	err = guarded(func() error { hook(); return nil })
+}
+
+func (p *Pool) tellPanic(what string, err error) {
+	p.publish(Event{Kind: EventPanicked, What: what, Err: err})
 }

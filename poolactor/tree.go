@@ -28,6 +28,7 @@ func (p *Pool) assemble() error {
 		Lookup:         p.cfg.LookupFunc,
 		BeforeConnect:  p.cfg.BeforeConnect,
 		AfterConnect:   p.cfg.AfterConnect,
+		Panicked:       p.tellPanic,
 		ConnectTimeout: p.cfg.ConnectTimeout,
 		Initial:        p.cfg.Retry.Initial,
 		Max:            p.cfg.Retry.Max,

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"sync/atomic"
 
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgconn"
@@ -15,7 +16,8 @@ type tx struct {
 	pgx.Tx
 	lease  *Lease
 	after  func() // done when the transaction has ended; nil: nothing
-	nested bool   // a savepoint: what it commits is lost with the transaction around it
+	around *tx    // this is a savepoint: what it commits is lost with the transaction around it; nil: it is none
+	over   atomic.Bool
 	// tried is set by the first Commit, outcome is what that returned.
 	tried   bool
 	outcome error
@@ -34,8 +36,22 @@ func (l *Lease) beginTx(ctx context.Context, o pgx.TxOptions) (*tx, error) {
 	return &tx{Tx: inner, lease: l}, nil
 }
 
+// begin takes the lease's connection for a statement of the transaction. When both are over, it is the end of the transaction
+// that its user has to know of: the pool's own releases the lease then.
+func (t *tx) begin() (*slot, error) {
+	s, err := t.lease.begin()
+	if errors.Is(err, ErrReleased) && t.closed() {
+		err = pgx.ErrTxClosed
+	}
+	return s, err
+}
+
+// closed tells whether the transaction, or one around it, has ended.
+func (t *tx) closed() bool { return t.over.Load() || t.around != nil && t.around.closed() }
+
 // ended does what is to follow the transaction.
 func (t *tx) ended() {
+	t.over.Store(true)
 	if t.after != nil {
 		t.after()
 	}
@@ -43,7 +59,7 @@ func (t *tx) ended() {
 
 // Begin starts a transaction inside this one, by a savepoint.
 func (t *tx) Begin(ctx context.Context) (pgx.Tx, error) {
-	s, err := t.lease.begin()
+	s, err := t.begin()
 	if err != nil {
 		return nil, err
 	}
@@ -51,7 +67,7 @@ func (t *tx) Begin(ctx context.Context) (pgx.Tx, error) {
 	if err = t.lease.end(ctx, s, err); err != nil {
 		return nil, err
 	}
-	return &tx{Tx: inner, lease: t.lease, nested: true}, nil
+	return &tx{Tx: inner, lease: t.lease, around: t}, nil
 }
 
 // Commit ends the transaction. If the connection is lost after the COMMIT was sent and before the server's answer, the
@@ -68,16 +84,16 @@ func (t *tx) commit(ctx context.Context) error {
 	if err := ctx.Err(); err != nil {
 		return errors.Join(err, t.Rollback(ctx))
 	}
-	s, err := t.lease.begin()
+	s, err := t.begin()
 	if err != nil {
 		return err
 	}
+	defer t.ended() // also by a panic of a tracer: what is in use then is closed
 	c := t.lease.conn
 	c.ClearSent()
 	err = t.Tx.Commit(ctx)
-	unknown := err != nil && c.Sent() && !t.nested && !answered(err) && !errors.Is(err, pgx.ErrTxCommitRollback)
+	unknown := err != nil && c.Sent() && t.around == nil && !answered(err) && !errors.Is(err, pgx.ErrTxCommitRollback)
 	err = t.lease.end(ctx, s, err)
-	t.ended()
 	if unknown {
 		return fmt.Errorf("%w: %w", ErrOutcomeUnknown, err)
 	}
@@ -87,7 +103,7 @@ func (t *tx) commit(ctx context.Context) error {
 // Rollback ends the transaction without effect, also when ctx has ended: it then takes as long as a check may. After
 // Release, which rolls back by itself, it is over already.
 func (t *tx) Rollback(ctx context.Context) error {
-	s, err := t.lease.begin()
+	s, err := t.begin()
 	if errors.Is(err, ErrReleased) {
 		return pgx.ErrTxClosed
 	}
@@ -99,18 +115,17 @@ func (t *tx) Rollback(ctx context.Context) error {
 		ctx, cancel = context.WithTimeout(context.WithoutCancel(ctx), s.pool.checkBound())
 		defer cancel()
 	}
+	defer t.ended()
 	err = t.Tx.Rollback(ctx)
 	if errors.Is(err, pgx.ErrTxClosed) {
 		s.end(t.lease.gen)
-	} else {
-		err = t.lease.end(ctx, s, err)
+		return err
 	}
-	t.ended()
-	return err
+	return t.lease.end(ctx, s, err)
 }
 
 func (t *tx) Exec(ctx context.Context, sql string, args ...any) (pgconn.CommandTag, error) {
-	s, err := t.lease.begin()
+	s, err := t.begin()
 	if err != nil {
 		return pgconn.CommandTag{}, err
 	}
@@ -119,7 +134,7 @@ func (t *tx) Exec(ctx context.Context, sql string, args ...any) (pgconn.CommandT
 }
 
 func (t *tx) Query(ctx context.Context, sql string, args ...any) (pgx.Rows, error) {
-	s, err := t.lease.begin()
+	s, err := t.begin()
 	if err != nil {
 		return failedRows{err}, err
 	}
@@ -132,15 +147,15 @@ func (t *tx) QueryRow(ctx context.Context, sql string, args ...any) pgx.Row {
 }
 
 func (t *tx) SendBatch(ctx context.Context, b *pgx.Batch) pgx.BatchResults {
-	s, err := t.lease.begin()
+	s, err := t.begin()
 	if err != nil {
-		return failedBatch{err}
+		return pgx.FailedBatchResults(b, err)
 	}
 	return t.lease.batch(ctx, s, t.Tx.SendBatch(ctx, b))
 }
 
 func (t *tx) CopyFrom(ctx context.Context, table pgx.Identifier, columns []string, src pgx.CopyFromSource) (int64, error) {
-	s, err := t.lease.begin()
+	s, err := t.begin()
 	if err != nil {
 		return 0, err
 	}
@@ -150,7 +165,7 @@ func (t *tx) CopyFrom(ctx context.Context, table pgx.Identifier, columns []strin
 }
 
 func (t *tx) Prepare(ctx context.Context, name, sql string) (*pgconn.StatementDescription, error) {
-	s, err := t.lease.begin()
+	s, err := t.begin()
 	if err != nil {
 		return nil, err
 	}

@@ -27,11 +27,16 @@ type Config struct {
 	CancelDial pgconn.DialFunc
 	Lookup     pgconn.LookupFunc
 
-	// BeforeConnect may change the configuration of one order before it is dialled: a password that was just fetched, say.
-	// It gets a copy of ConnConfig. AfterConnect makes a connection ready that the server has let in. nil: nothing. Both
+	// BeforeConnect may change the configuration of one order before it is dialled: a password that was just fetched, say,
+	// or the server. It gets a copy of ConnConfig, in which DialFunc and LookupFunc are those named above; its time is not
+	// held against the server. AfterConnect makes a connection ready that the server has let in. nil: nothing. Both
 	// have ConnectTimeout, and must return when their context ends; an error or a panic of theirs fails that attempt only.
+	// errors.Is and errors.As find an error of theirs in the cause of an outage, whose text never quotes it unredacted.
 	BeforeConnect func(context.Context, *pgx.ConnConfig) error
 	AfterConnect  func(context.Context, *pgx.Conn) error
+	// Panicked is told of each panic of foreign code: the hook ("connecting": anything else), and an error without secrets.
+	// It must be quick. nil: nobody is told; the log has it anyway.
+	Panicked func(where string, err error)
 
 	// ConnectTimeout bounds one attempt: one address, from dialling to the completed log-in. Default 10 s; off:
 	// unbounded.
@@ -54,6 +59,8 @@ type Config struct {
 	Logger *zerolog.Logger
 	// Target is how log lines name the server. Default: the first host of ConnConfig.
 	Target messages.Target
+
+	cancelsAsItDials bool // there was no CancelDial
 }
 
 const (
@@ -77,10 +84,13 @@ func (c Config) withDefaults() Config {
 		c.Dial = backend.DefaultDialer.DialContext
 	}
 	if c.CancelDial == nil {
-		c.CancelDial = c.Dial
+		c.CancelDial, c.cancelsAsItDials = c.Dial, true
 	}
 	if c.Lookup == nil {
 		c.Lookup = net.DefaultResolver.LookupHost
+	}
+	if c.Panicked == nil {
+		c.Panicked = func(string, error) {}
 	}
 	if c.Logger == nil {
 		silent := zerolog.Nop()

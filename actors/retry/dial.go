@@ -35,34 +35,65 @@ func newDialer(cfg Config) *dialer {
 // errand is what one dial goes by.
 type errand struct {
 	*dialer
-	conn    *pgx.ConnConfig
-	entries []entry
-	hosts   []host
-	redact  redactor
+	conn       *pgx.ConnConfig
+	dialFunc   pgconn.DialFunc
+	cancelFunc pgconn.DialFunc
+	lookupFunc pgconn.LookupFunc
+	entries    []entry
+	hosts      []host
+	redact     redactor
 }
 
 func (d *dialer) errand(c *pgx.ConnConfig) *errand {
 	entries := entriesOf(&c.Config)
-	return &errand{dialer: d, conn: c, entries: entries, hosts: hostsOf(entries), redact: newRedactor(c)}
+	return &errand{
+		dialer: d, conn: c, dialFunc: d.cfg.Dial, cancelFunc: d.cfg.CancelDial, lookupFunc: d.cfg.Lookup,
+		entries: entries, hosts: hostsOf(entries), redact: newRedactor(c),
+	}
 }
 
-// prepare lets BeforeConnect change what the dial goes by. What fails there fails this attempt.
-func (d *dialer) prepare(ctx context.Context) (e *errand, err error) {
+// prepare lets BeforeConnect change what the dial goes by. What fails there fails this attempt, and is told without the
+// secrets that the hook has fetched by then.
+func (d *dialer) prepare(ctx context.Context) (e *errand, f *failure) {
 	if d.cfg.BeforeConnect == nil {
 		return d.usual, nil
 	}
 	c := d.cfg.ConnConfig.Copy()
+	c.DialFunc, c.LookupFunc = d.cfg.Dial, d.cfg.Lookup
+	before := host{c.Host, c.Port}
 	defer func() {
 		if v := recover(); v != nil {
-			e, err = nil, d.errand(c).panicked(v, debug.Stack()) // with the secrets that the hook may have fetched
+			broken := &errand{dialer: d, redact: newRedactor(c)}
+			e, f = nil, broken.redact.failure(broken.panicked("BeforeConnect", v, debug.Stack()))
 		}
 	}()
 	ctx, cancel := d.bounded(ctx)
 	defer cancel()
 	if err := d.cfg.BeforeConnect(ctx, c); err != nil {
-		return nil, d.errand(c).redact.failure(fmt.Errorf("BeforeConnect: %w", err))
+		return nil, newRedactor(c).failure(&hookError{"BeforeConnect", err})
 	}
-	return d.errand(c), nil
+	moveAlong(c, before)
+	e = d.errand(c)
+	if c.DialFunc != nil {
+		e.dialFunc = c.DialFunc
+	}
+	if d.cfg.cancelsAsItDials {
+		e.cancelFunc = e.dialFunc
+	}
+	if c.LookupFunc != nil {
+		e.lookupFunc = c.LookupFunc
+	}
+	return e, nil
+}
+
+// moveAlong lets the other TLS mode of a host go where a hook has sent that host: without, the second attempt would go to
+// the server from which the hook has turned away.
+func moveAlong(c *pgx.ConnConfig, before host) {
+	for _, other := range c.Fallbacks {
+		if (host{other.Host, other.Port}) == before {
+			other.Host, other.Port = c.Host, c.Port
+		}
+	}
 }
 
 // errYielded is why a dial is cancelled that has to make room for a newer one.
@@ -74,16 +105,16 @@ var errUnfit = errors.New("not the kind of server that target_session_attrs pref
 // dial leads one order along the ways to the server until one lets it log in. begun is told when an attempt begins, and
 // whether it goes the preferred way.
 func (d *dialer) dial(ctx context.Context, given circumstances, begun func(preferred bool)) (*backend.Conn, *failure) {
-	begun(true)
-	e, err := d.prepare(ctx)
-	if err != nil {
-		return nil, d.usual.redact.failure(err)
+	e, f := d.prepare(ctx)
+	if f != nil {
+		return nil, f
 	}
 	return e.run(ctx, given, begun)
 }
 
 // run does what dial is for.
 func (e *errand) run(ctx context.Context, given circumstances, begun func(preferred bool)) (*backend.Conn, *failure) {
+	begun(true)
 	candidates, lost := e.resolve(ctx)
 	t := newTour(e.book, candidates, given, time.Now())
 	for ctx.Err() == nil && len(candidates) > 0 {
@@ -153,22 +184,26 @@ func (e *errand) open(ctx context.Context, cfg *pgx.ConnConfig) (conn *backend.C
 	ctx, cancel := e.bounded(ctx)
 	defer cancel()
 	var answered atomic.Bool
+	where := "connecting"
 	dial := func(ctx context.Context, network, address string) (net.Conn, error) {
 		e.budget.spend(address, time.Now())
-		socket, err := e.cfg.Dial(ctx, network, address)
+		socket, err := e.dialFunc(ctx, network, address)
 		answered.Store(err == nil)
 		return socket, err
 	}
-	conn, err = backend.Open(ctx, cfg, backend.Options{Dial: dial, CancelDial: e.cfg.CancelDial, Greet: e.greet()})
+	conn, err = backend.Open(ctx, cfg, backend.Options{Dial: dial, CancelDial: e.cancelFunc, Greet: e.greet(&where)})
 	if err == nil {
 		return conn, true, nil
 	}
 	var broken *backend.PanicError
 	if errors.As(err, &broken) {
-		return nil, answered.Load(), e.panicked(broken.Value, broken.Stack)
+		return nil, answered.Load(), e.panicked(where, broken.Value, broken.Stack)
 	}
-	var server *pgconn.PgError
-	if ctx.Err() != nil && !errors.As(err, &server) {
+	var (
+		server *pgconn.PgError
+		letIn  *insideError
+	)
+	if ctx.Err() != nil && !errors.As(err, &server) && !errors.As(err, &letIn) {
 		return nil, false, e.silence(ctx)
 	}
 	return nil, answered.Load(), err
@@ -256,14 +291,29 @@ func (e *errand) configFor(c candidate, anyKind bool) *pgx.ConnConfig {
 	return cfg
 }
 
-// greet is what AfterConnect does to a connection that the server has let in; nil: nothing.
-func (e *errand) greet() func(context.Context, *pgx.Conn) error {
+// greet is what AfterConnect does to a connection that the server has let in; nil: nothing. It notes where we are.
+func (e *errand) greet(where *string) func(context.Context, *pgx.Conn) error {
 	hook := e.cfg.AfterConnect
 	if hook == nil {
 		return nil
 	}
-	return func(ctx context.Context, conn *pgx.Conn) error { return inside(hook(ctx, conn)) }
+	return func(ctx context.Context, conn *pgx.Conn) error {
+		*where = "AfterConnect"
+		if err := hook(ctx, conn); err != nil {
+			return inside(&hookError{"AfterConnect", err})
+		}
+		return nil
+	}
 }
+
+// hookError is what a hook of Config returned.
+type hookError struct {
+	name string
+	err  error
+}
+
+func (e *hookError) Error() string { return e.name + ": " + e.err.Error() }
+func (e *hookError) Unwrap() error { return e.err }
 
 // insideError is an error of a hook that pgx runs when the server has let us in.
 type insideError struct{ error }
@@ -289,17 +339,22 @@ func (d *dialer) bounded(ctx context.Context) (context.Context, context.CancelFu
 func (e *errand) lookup(ctx context.Context, name string) (addresses []string, err error) {
 	defer func() {
 		if v := recover(); v != nil {
-			err = e.panicked(v, debug.Stack())
+			err = e.panicked("connecting", v, debug.Stack())
 		}
 	}()
-	return e.cfg.Lookup(ctx, name)
+	return e.lookupFunc(ctx, name)
 }
 
 // panicked reports a panic of foreign code and makes an error of it.
-func (e *errand) panicked(value any, stack []byte) error {
+func (e *errand) panicked(where string, value any, stack []byte) error {
 	text := e.redact.clean(fmt.Sprintf("panic while connecting: %v", value))
+	if where != "connecting" {
+		text = e.redact.clean(fmt.Sprintf("panic in %s: %v", where, value))
+	}
 	e.log(zerolog.ErrorLevel).Str("stack", string(stack)).Msg(text)
-	return errors.New(text)
+	err := errors.New(text)
+	e.cfg.Panicked(where, err)
+	return err
 }
 
 // log begins a line about the target.

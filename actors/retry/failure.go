@@ -1,6 +1,7 @@
 package retry
 
 import (
+	"context"
 	"encoding/base64"
 	"encoding/json"
 	"errors"
@@ -22,11 +23,12 @@ type failure struct {
 	text   string
 	server *pgconn.PgError // what the server answered; nil if it did not
 	errno  syscall.Errno   // what the system answered; zero if it did not
+	hook   *disguise       // what a hook of Config returned; nil if none did
 }
 
 func (f *failure) Error() string { return f.text }
 
-// Unwrap lets errors.As find the server's answer and errors.Is the system's.
+// Unwrap lets errors.As find the server's answer and errors.Is the system's, and both what a hook returned.
 func (f *failure) Unwrap() []error {
 	var causes []error
 	if f.server != nil {
@@ -35,7 +37,24 @@ func (f *failure) Unwrap() []error {
 	if f.errno != 0 {
 		causes = append(causes, f.errno)
 	}
+	if f.hook != nil {
+		causes = append(causes, f.hook)
+	}
 	return causes
+}
+
+// disguise is an error of the user's that can be asked for, but prints no more than the failure does. The end of a hook's
+// own time is not the end of a caller's, so it does not match the context's errors.
+type disguise struct {
+	text  string
+	asked func() error // a function, since %#v would print what it finds in a field
+}
+
+func (d *disguise) Error() string      { return d.text }
+func (d *disguise) As(target any) bool { return errors.As(d.asked(), target) }
+
+func (d *disguise) Is(target error) bool {
+	return target != context.Canceled && target != context.DeadlineExceeded && errors.Is(d.asked(), target)
 }
 
 // redacted stands where a secret stood.
@@ -104,6 +123,14 @@ func (r redactor) failure(err error) *failure {
 		return done
 	}
 	f := &failure{class: Classify(err), text: r.clean(bare(err).Error())}
+	var hook *hookError
+	if errors.As(err, &hook) {
+		f.hook = &disguise{text: f.text, asked: func() error { return hook.err }}
+		if hook.name == "BeforeConnect" { // whoever answered there, it was not the server
+			f.class = Transient
+			return f
+		}
+	}
 	var server *pgconn.PgError
 	if errors.As(err, &server) {
 		f.server = r.answer(server)
@@ -146,7 +173,7 @@ func summary(class Class, parts []*failure) *failure {
 	for i, part := range parts {
 		texts[i] = part.text
 		if i == 0 || part.class == class {
-			sum.server, sum.errno = part.server, part.errno
+			sum.server, sum.errno, sum.hook = part.server, part.errno, part.hook
 		}
 	}
 	sum.text = strings.Join(texts, "; ")

@@ -32,6 +32,7 @@ type flight struct {
 type leg struct {
 	began     time.Time
 	preferred bool
+	preparing bool // BeforeConnect is at work: the server has not been asked anything yet
 }
 
 // fresh tells whether the flight may log in any moment by the way that worked last.
@@ -42,7 +43,8 @@ func (f *flight) fresh(now time.Time, patience time.Duration) bool {
 
 // hanging tells whether the flight's attempt takes longer than it should.
 func (f *flight) hanging(now time.Time, patience time.Duration) bool {
-	return now.Sub(f.leg.Load().began) >= patience
+	l := f.leg.Load()
+	return !l.preparing && now.Sub(l.began) >= patience
 }
 
 var errGoexit = errors.New("the dialling goroutine was ended by runtime.Goexit")

@@ -144,7 +144,7 @@ func (l *life) launch(order messages.Order, now time.Time) {
 	l.lastSeq++
 	ctx, cancel := context.WithCancelCause(l.ctx)
 	f := &flight{order: order, seq: l.lastSeq, given: given, cancel: cancel, done: make(chan struct{})}
-	f.leg.Store(&leg{began: now, preferred: true})
+	f.leg.Store(&leg{began: now, preferred: true, preparing: l.dialer.cfg.BeforeConnect != nil})
 	l.flights = append(l.flights, f)
 	l.waiting = nil
 	go f.fly(ctx, l.dialer, l.wake, l.land)

@@ -26,7 +26,8 @@ type Options struct {
 	Dial pgconn.DialFunc
 	// CancelDial opens every socket for a cancel request; nil means Dial. A panic in it fails the request.
 	CancelDial pgconn.DialFunc
-	// Greet makes a connection ready that the server has let in; nil: nothing. Its error is that of Open.
+	// Greet makes a connection ready that the server has let in; nil: nothing. Its error is that of Open, and so is a
+	// connection that it leaves closed, busy or inside a transaction.
 	Greet func(context.Context, *pgx.Conn) error
 	// CancelBound is how long the server may take to answer a statement that was cancelled because its context ended;
 	// the connection of one that is not answered by then is closed. 0 means 30 ms.

@@ -60,12 +60,26 @@ func Open(ctx context.Context, cfg *pgx.ConnConfig, o Options) (c *Conn, err err
 		if err := greet(ctx, conn); err != nil {
 			return nil, err
 		}
-		if conn.IsClosed() {
-			return nil, errors.New("backend: the connection was closed or lost while it was being set up")
+		if err := fitAfter(conn.PgConn()); err != nil {
+			return nil, err
 		}
 	}
 	l := op.current.Load()
 	return &Conn{link: l, conn: conn, look: newLooker(l.socket), openedAt: time.Now(), setUp: l.setUp()}, nil
+}
+
+// fitAfter says why a connection cannot serve anybody after what Greet did to it.
+func fitAfter(pg *pgconn.PgConn) error {
+	switch {
+	case pg.IsClosed():
+		return errors.New("backend: the connection was closed or lost while it was being set up")
+	case pg.IsBusy():
+		return errors.New("backend: the set-up of the connection has left rows or results unread: close them")
+	case pg.TxStatus() != 'I':
+		return errors.New("backend: the set-up of the connection has left a transaction open: end it")
+	default:
+		return nil
+	}
 }
 
 // attemptKey marks the context of an Open, by its *opening: what is dialled with it is to become a connection, and what

@@ -47,6 +47,16 @@ var hooks = map[string]func(cfg *pgx.ConnConfig, o *Options, hook func()){
 	"after connect": func(cfg *pgx.ConnConfig, _ *Options, hook func()) {
 		cfg.AfterConnect = func(context.Context, *pgconn.PgConn) error { hook(); return nil }
 	},
+	"greet": func(_ *pgx.ConnConfig, o *Options, hook func()) {
+		o.Greet = func(context.Context, *pgx.Conn) error { hook(); return nil }
+	},
+	"greet, in a statement": func(_ *pgx.ConnConfig, o *Options, hook func()) {
+		o.Greet = func(ctx context.Context, conn *pgx.Conn) error {
+			_, _ = conn.Query(ctx, "select 1")
+			hook()
+			return nil
+		}
+	},
 	"parameter status": func(cfg *pgx.ConnConfig, _ *Options, hook func()) {
 		cfg.OnPgError = func(*pgconn.PgConn, *pgconn.PgError) bool { hook(); return false }
 		cfg.AfterConnect = func(ctx context.Context, pg *pgconn.PgConn) error { return pg.Exec(ctx, "fail 23505").Close() }

@@ -360,3 +360,38 @@ func TestConstruct(t *testing.T) {
 		require.Equal(t, closeLimit+hijackGrace, time.Since(begun))
 	})
 }
+
+// What Greet sets up is there, counts as set up and not as changed, and must be a connection that can serve.
+func TestGreet(t *testing.T) {
+	greeted := func(greet func(context.Context, *pgx.Conn) error) (*Conn, error) {
+		return Open(t.Context(), realConfig(t, false), Options{Greet: greet})
+	}
+	c, err := greeted(func(ctx context.Context, conn *pgx.Conn) error {
+		_, err := conn.Exec(ctx, "set application_name = 'greeted'")
+		return err
+	})
+	require.NoError(t, err)
+	var name string
+	require.NoError(t, c.PGX().QueryRow(t.Context(), "show application_name").Scan(&name))
+	require.Equal(t, "greeted", name)
+	require.NotZero(t, c.SetUp()&ChangedSettings)
+	require.Zero(t, c.Changes())
+	shut(t, c)
+
+	for reason, greet := range map[string]func(context.Context, *pgx.Conn) error{
+		"no":     func(context.Context, *pgx.Conn) error { return errors.New("no") },
+		"closed": func(ctx context.Context, conn *pgx.Conn) error { return conn.Close(ctx) },
+		"unread": func(ctx context.Context, conn *pgx.Conn) error {
+			_, err := conn.Query(ctx, "select generate_series(1, 10)")
+			return err
+		},
+		"a transaction open": func(ctx context.Context, conn *pgx.Conn) error {
+			_, err := conn.Exec(ctx, "begin")
+			return err
+		},
+	} {
+		c, err := greeted(greet)
+		require.ErrorContains(t, err, reason)
+		require.Nil(t, c)
+	}
+}
