@@ -103,8 +103,8 @@ type Config struct {
 
 	// BeforeConnect may change what the next connection goes by: the password, from wherever a fresh one comes, or the
 	// server. It gets a copy of ConnConfig with the start-up parameters that the pool adds, and with DialFunc and LookupFunc
-	// as they stand here, which it may change, too. In an outage it is called for every attempt, 16 times a second: what is
-	// dear to fetch is to be kept for as long as it is valid. AfterConnect makes a connection ready that the server has let
+	// as they stand here, which it may change, too. In an outage it is called for every attempt, 16 times a second (once, if
+	// it is what fails): what is dear to fetch is to be kept for as long as it is valid. AfterConnect makes a connection ready that the server has let
 	// in: types, session settings. It must leave it unclosed, with all rows read, in no transaction.
 	//
 	// Both have ConnectTimeout and must return when their context ends. An error of theirs is a dial that failed, which

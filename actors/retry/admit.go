@@ -24,6 +24,7 @@ type situation struct {
 	dials    int  // in flight
 	fresh    bool // one of them goes the preferred way and is within its patience
 	spare    bool // the oldest but one may be cancelled: it is hanging
+	muted    bool // BeforeConnect failed a short time ago: a scout would not come as far as the server
 	spent    int  // calls of DialFunc within the budget's window, for the busiest address
 }
 
@@ -33,7 +34,7 @@ type situation struct {
 func (s situation) admit(scout bool) admission {
 	down := !s.outage.Since.IsZero()
 	switch {
-	case scout && (s.fresh || down && s.spent >= scoutBudget):
+	case scout && (s.fresh || s.muted || down && s.spent >= scoutBudget):
 		return giveBack
 	case !scout && down && s.now.Before(s.outage.NotBefore):
 		return giveBack

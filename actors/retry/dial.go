@@ -24,6 +24,8 @@ type dialer struct {
 	book   *book
 	budget *budget
 	usual  *errand // what every dial goes by, unless BeforeConnect changes it
+
+	hookFailed atomic.Pointer[time.Time] // when BeforeConnect failed last
 }
 
 func newDialer(cfg Config) *dialer {
@@ -61,6 +63,11 @@ func (d *dialer) prepare(ctx context.Context) (e *errand, f *failure) {
 	c := d.cfg.ConnConfig.Copy()
 	c.DialFunc, c.LookupFunc = d.cfg.Dial, d.cfg.Lookup
 	before := host{c.Host, c.Port}
+	defer func() { // also by runtime.Goexit
+		if now := time.Now(); e == nil {
+			d.hookFailed.Store(&now)
+		}
+	}()
 	defer func() {
 		if v := recover(); v != nil {
 			broken := &errand{dialer: d, redact: newRedactor(c)}
@@ -84,6 +91,16 @@ func (d *dialer) prepare(ctx context.Context) (e *errand, f *failure) {
 		e.lookupFunc = c.LookupFunc
 	}
 	return e, nil
+}
+
+// hookPause is for how long no scout is sent after BeforeConnect has failed: a scout is to hear from the server, and whatever
+// the hook asks is not there to be asked by each of them.
+const hookPause = time.Second
+
+// hookRests tells whether BeforeConnect has failed a short time ago.
+func (d *dialer) hookRests(now time.Time) bool {
+	at := d.hookFailed.Load()
+	return at != nil && now.Sub(*at) < hookPause
 }
 
 // moveAlong lets the other TLS mode of a host go where a hook has sent that host: without, the second attempt would go to

@@ -258,6 +258,29 @@ func TestASlowHookIsNoOutage(t *testing.T) {
 	})
 }
 
+// While a hook fails it is not asked by every scout, and once it works again the outage ends within a second or so.
+func TestAHookThatFailsIsAskedSeldom(t *testing.T) {
+	var calls, broken atomic.Int64
+	broken.Store(1)
+	inWorld(t, 8, func(w *world) {
+		w.cfg.BeforeConnect = func(context.Context, *pgx.ConnConfig) error {
+			calls.Add(1)
+			if broken.Load() > 0 {
+				return errors.New("the vault is sealed")
+			}
+			return nil
+		}
+	}, func(t *testing.T, w *world) {
+		callOff := w.demand(2, true)
+		w.pass(20 * time.Second)
+		require.Less(t, calls.Load(), int64(30))
+		broken.Store(0)
+		w.pass(1100 * time.Millisecond)
+		require.Equal(t, 2, w.pool.count(opened))
+		callOff()
+	})
+}
+
 // A greeting that takes too long says so, and is not taken for a silent server.
 func TestASlowGreetingIsNamed(t *testing.T) {
 	inWorld(t, 8, func(w *world) {

@@ -130,6 +130,7 @@ func (l *life) situation(now time.Time) situation {
 		now: now, outage: l.outage, maxDials: l.dialer.cfg.MaxDials, dials: len(l.flights),
 		fresh: slices.ContainsFunc(l.flights, func(f *flight) bool { return f.fresh(now, patience) }),
 		spare: len(l.flights) > 1 && l.flights[1].hanging(now, patience),
+		muted: l.dialer.hookRests(now),
 		spent: l.dialer.budget.most(now),
 	}
 }
