@@ -130,6 +130,8 @@ type Config struct {
 	DialFunc       pgconn.DialFunc
 	CancelDialFunc pgconn.DialFunc
 	LookupFunc     pgconn.LookupFunc
+
+	upkeep time.Duration // between two rounds of the janitor; 0: janitorEvery
 }
 
 // RetryConfig says how connections are opened while the server does not let anybody in.

@@ -13,6 +13,10 @@ import (
 func init() {
 	door.Raw = func(lease any) *pgx.Conn { return lease.(*Lease).raw() }
 	door.Rested = func(lease any) time.Duration { return lease.(*Lease).rested() }
+	door.Outlived = func(lease any) bool { return lease.(*Lease).outlived() }
+	door.AllIdle = func(ctx context.Context, pool any) any { return pool.(*Pool).leaseAllIdle(ctx) }
+	door.Upkeep = func(config any, every time.Duration) { config.(*Config).upkeep = every }
+	door.Panicked = func(pool any, where string, err error) { pool.(*Pool).tellPanic(where, err) }
 	door.NewCalls = func(acquire, release any) door.Calls {
 		lease := acquirer(acquire.(func(context.Context) (*Lease, error)))
 		return &calls{acquire: lease, reacquire: lease, release: release.(func(*Lease))}
@@ -38,4 +42,14 @@ func (l *Lease) rested() time.Duration {
 		return 0
 	}
 	return time.Duration(t.slot.pool.now() - t.slot.proved.Load())
+}
+
+// outlived tells whether the connection has reached MaxLifetime and can be replaced now: in an outage it serves on.
+func (l *Lease) outlived() bool {
+	t := l.token.Load()
+	if t == nil {
+		return false
+	}
+	p := t.slot.pool
+	return t.slot.outlived(p.now()) && p.outage.Load().Since.IsZero()
 }

@@ -31,9 +31,15 @@ func (s *slot) giveNotice(c *backend.Conn, due int64) {
 	}
 }
 
+// outlived tells whether the slot's connection has reached MaxLifetime.
+func (s *slot) outlived(now int64) bool {
+	at := s.expires.Load()
+	return at != 0 && now >= at
+}
+
 // due tells whether the slot's connection is to be replaced now.
 func (s *slot) due(now int64) bool {
-	if at := s.expires.Load(); at != 0 && now >= at {
+	if s.outlived(now) {
 		return true
 	}
 	n := s.notice.Load()
@@ -54,8 +60,9 @@ func (p *Pool) retireDue(now int64) {
 	}
 }
 
-// retire has a connection closed: at once where it rests or is on offer, else when it comes back.
-func (p *Pool) retire(s *slot) {
+// retire has a connection closed: at once where it rests or is on offer, else when it comes back. False: it is elsewhere by
+// now.
+func (p *Pool) retire(s *slot) bool {
 	retired := s.word.flag(flagRetire, leased, checking, cleaning, opened, resting)
 	if !retired {
 		_, retired = s.word.move(broken, free)
@@ -64,6 +71,7 @@ func (p *Pool) retire(s *slot) {
 	if retired {
 		p.tell(hint{slot: s})
 	}
+	return retired
 }
 
 // holdsOn tells whether connections must serve on although they are due: in an outage nothing could take their place. It

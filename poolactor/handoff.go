@@ -85,8 +85,11 @@ func (p *Pool) wait(ctx, asked context.Context, began int64, was verdict) (*Leas
 		t, err := p.next(ctx, cohort, first)
 		if err != nil {
 			p.waiting.Add(-1)
-			p.waitTime.Add(p.now() - began)
-			return nil, p.explain(ctx, asked, err, time.Duration(p.now()-began))
+			waited := p.now() - began
+			p.waitTime.Add(waited)
+			p.inVainTime.Add(waited)
+			p.inVain.Add(1)
+			return nil, p.explain(ctx, asked, err, time.Duration(waited))
 		}
 		first = true
 		gen, ok := t.claim()

@@ -1,6 +1,7 @@
 package poolactor
 
 import (
+	"cmp"
 	"context"
 	"time"
 
@@ -16,14 +17,14 @@ type janitor struct {
 	since []int64  // and when it saw it first
 }
 
-// janitorEvery is how exact lifetimes and the limits of leases are.
+// janitorEvery is how exact lifetimes and the limits of leases are, unless a package of this module asks for better.
 const janitorEvery = time.Second
 
 func (j *janitor) String() string { return "janitor" }
 
-// Serve makes its round every second until ctx ends.
+// Serve makes its rounds until ctx ends.
 func (j *janitor) Serve(ctx context.Context) error {
-	tick := time.NewTicker(janitorEvery)
+	tick := time.NewTicker(cmp.Or(j.p.cfg.upkeep, janitorEvery))
 	defer tick.Stop()
 	for {
 		select {
@@ -46,7 +47,9 @@ func (j *janitor) round(now int64) {
 		unused := j.unused(i, s, now)
 		w := s.word.Load()
 		if spare > 0 && j.p.cfg.MaxIdleTime > 0 && unused >= int64(j.p.cfg.MaxIdleTime) && w.state().in(unleased) && !w.has(flagRetire) {
-			j.p.retire(s)
+			if j.p.retire(s) {
+				j.p.unusedClosed.Add(1)
+			}
 			spare--
 		}
 	}

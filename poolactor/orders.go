@@ -177,6 +177,9 @@ func (p *Pool) closeSlot(s *slot) {
 	}
 	failpoint.Hit("worker.closing")
 	c := s.conn.Load()
+	if s.outlived(p.now()) {
+		p.expired.Add(1)
+	}
 	if !w.has(flagRevoked) && !w.has(flagSevere) {
 		p.beforeClose(c)
 	}

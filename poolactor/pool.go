@@ -87,8 +87,10 @@ type Pool struct {
 // statistics are counters that only grow; see Stat.
 type statistics struct {
 	waited, waitTime, gaveUp     atomic.Int64
+	inVain, inVainTime           atomic.Int64
 	turnedAway, shed             atomic.Int64
 	dials, dialsFailed, closed   atomic.Int64
+	expired, unusedClosed        atomic.Int64
 	checks, checksFailed, audits atomic.Int64
 	forgottenLeases, cleanings   atomic.Int64
 	revokedLeases                atomic.Int64

@@ -1,6 +1,6 @@
 // Package door is what poolactor shows to the packages of this module that stand on it, and not to its users: the raw
-// connection outside of a callback, how long it rested, and the pool's own calls on leases of somebody else's making.
-// poolactor fills it in. Leases and functions about them are passed as any, since this package cannot know their type.
+// connection outside of a callback, what is known about it, idle connections, and the pool's own calls on leases of somebody
+// else's making. poolactor fills it in. Leases and functions about them are passed as any, since this package cannot know their type.
 package door
 
 import (
@@ -29,6 +29,15 @@ var (
 	Raw func(lease any) *pgx.Conn
 	// Rested is how long ago the server had last answered on the connection of a *poolactor.Lease that was just acquired.
 	Rested func(lease any) time.Duration
+	// Outlived tells whether the connection of a *poolactor.Lease has reached MaxLifetime and can be replaced now.
+	Outlived func(lease any) bool
+	// AllIdle leases what nobody uses in a *poolactor.Pool: a []*poolactor.Lease. It dials nothing, and waits at most for
+	// checks that are going on.
+	AllIdle func(ctx context.Context, pool any) any
+	// Upkeep sets how often the pool of a *poolactor.Config looks at lifetimes and idle times.
+	Upkeep func(config any, every time.Duration)
+	// Panicked tells of a panic in a hook, by an event of the *poolactor.Pool and its log.
+	Panicked func(pool any, where string, err error)
 	// NewCalls makes calls that acquire with a func(context.Context) (*poolactor.Lease, error) and release with a
 	// func(*poolactor.Lease).
 	NewCalls func(acquire, release any) Calls
