@@ -12,6 +12,8 @@ import (
 
 func init() {
 	door.Raw = func(lease any) *pgx.Conn { return lease.(*Lease).raw() }
+	door.Use = func(ctx context.Context, lease any, f func(*pgx.Conn) error) error { return lease.(*Lease).use(ctx, f) }
+	door.Attempt = func(lease any, f func() error) (bool, error) { return lease.(*Lease).attempt(f) }
 	door.Rested = func(lease any) time.Duration { return lease.(*Lease).rested() }
 	door.Outlived = func(lease any) bool { return lease.(*Lease).outlived() }
 	door.AllIdle = func(ctx context.Context, pool any) any { return pool.(*Pool).leaseAllIdle(ctx) }
@@ -33,6 +35,22 @@ func (l *Lease) raw() *pgx.Conn {
 		l.conn.Note(backend.Unfenced)
 	}
 	return l.conn.PGX()
+}
+
+// use is Raw for code of this module that asks the server something pgx.Conn alone can, and keeps nothing.
+func (l *Lease) use(ctx context.Context, f func(*pgx.Conn) error) error {
+	s, err := l.begin()
+	if err != nil {
+		return err
+	}
+	return l.end(ctx, s, f(l.conn.PGX()))
+}
+
+// attempt does one thing with the lease, and tells whether it can be done again on another.
+func (l *Lease) attempt(f func() error) (unsent bool, err error) {
+	l.conn.ClearSent()
+	err = f()
+	return err != nil && l.unsent(err), err
 }
 
 // rested is how long ago the server last answered.

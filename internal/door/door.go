@@ -27,6 +27,12 @@ var (
 	// Raw is the connection of a *poolactor.Lease; nil when that is over. No fence protects it: whoever keeps it beyond the
 	// lease meets its next holder.
 	Raw func(lease any) *pgx.Conn
+	// Use gives f the connection of a *poolactor.Lease behind the fence, as a statement has it. f asks the server something
+	// and does not keep the connection.
+	Use func(ctx context.Context, lease any, f func(*pgx.Conn) error) error
+	// Attempt runs f, which does one thing with a *poolactor.Lease, and tells whether its error came of a connection that was
+	// lost before a byte of that was written: only then can it be done again on another lease.
+	Attempt func(lease any, f func() error) (unsent bool, err error)
 	// Rested is how long ago the server had last answered on the connection of a *poolactor.Lease that was just acquired.
 	Rested func(lease any) time.Duration
 	// Outlived tells whether the connection of a *poolactor.Lease has reached MaxLifetime and can be replaced now.
