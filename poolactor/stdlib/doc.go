@@ -36,8 +36,9 @@
 //
 // Placeholders are PostgreSQL's, $1 and $2. Arguments are pgx's: slices, maps, and types of package pgtype are sent as they
 // are. The first of them may be options of pgx: a pgx.QueryExecMode, pgx.QueryResultFormats, pgx.QueryResultFormatsByOID or
-// a pgx.QueryRewriter as pgx.NamedArgs. The name of a sql.Named is not looked at. For results that database/sql cannot scan
-// there is pgtype.Map.SQLScanner:
+// a pgx.QueryRewriter as pgx.NamedArgs. The name of a sql.Named is not looked at. Results that database/sql cannot scan, as
+// slices, structs and the types of pgtype, are scanned by pgx if the program was built with Go 1.27 or later. With each
+// version there is pgtype.Map.SQLScanner:
 //
 //	var numbers []int64
 //	err := db.QueryRowContext(ctx, "select '{1,2,3}'::bigint[]").Scan(pgtype.NewMap().SQLScanner(&numbers))

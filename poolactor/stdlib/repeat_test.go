@@ -59,8 +59,8 @@ var uses = map[string]func(ctx context.Context, db *sql.DB) error{
 	},
 }
 
-// rest leaves n connections that rest, and returns their processes.
-func (s *stage) rest(t *testing.T, n int) []uint32 {
+// rest leaves n connections that rest.
+func (s *stage) rest(t *testing.T, n int) {
 	t.Helper()
 	conns := make([]*sql.Conn, n)
 	for i := range conns {
@@ -70,7 +70,14 @@ func (s *stage) rest(t *testing.T, n int) []uint32 {
 		require.NoError(t, conn.Close())
 	}
 	synctest.Wait()
-	return s.server.PIDs()
+}
+
+// killAll kills every connection, and returns when they are gone.
+func (s *stage) killAll() {
+	for _, pid := range s.server.PIDs() {
+		s.server.Kill(pid)
+	}
+	synctest.Wait()
 }
 
 // A connection that died while it rested fails nobody: not a byte could be written to it, so database/sql is told to begin
@@ -80,9 +87,8 @@ func TestWhatWasNotWrittenIsRepeated(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			inMemory(t, nil, func(t *testing.T, s *stage) {
 				for range 2 { // the second time, its statements are known
-					for _, pid := range s.rest(t, 2) {
-						s.server.Kill(pid)
-					}
+					s.rest(t, 2)
+					s.killAll()
 					require.NoError(t, use(t.Context(), s.DB))
 				}
 			})
@@ -157,7 +163,7 @@ func (d deaf) Write(p []byte) (int, error) {
 func TestAConnThatWasLostIsOver(t *testing.T) {
 	inMemory(t, nil, func(t *testing.T, s *stage) {
 		conn := s.hold(t)
-		s.server.Kill(s.server.PIDs()[0])
+		s.killAll()
 		_, err := conn.ExecContext(t.Context(), "insert into t values (7)")
 		require.ErrorIs(t, err, driver.ErrBadConn)
 		require.NotEqual(t, driver.ErrBadConn, err, "the cause is told, too")
@@ -175,7 +181,7 @@ func TestATransactionThatWasLostIsNotContinued(t *testing.T) {
 		defer stmt.Close()
 		tx, err := s.BeginTx(t.Context(), nil)
 		require.NoError(t, err)
-		s.server.Kill(s.server.PIDs()[0])
+		s.killAll()
 		_, err = tx.StmtContext(t.Context(), stmt).ExecContext(t.Context(), "7")
 		require.ErrorIs(t, err, driver.ErrBadConn)
 		_, err = tx.ExecContext(t.Context(), "insert into t values (7)")
@@ -220,19 +226,18 @@ func TestAnEndedContextIsNoBadConnection(t *testing.T) {
 func TestAPingOfAConnThatWasLost(t *testing.T) {
 	inMemory(t, nil, func(t *testing.T, s *stage) {
 		conn := s.hold(t)
-		s.server.Kill(s.server.PIDs()[0])
+		s.killAll()
 		require.NoError(t, conn.PingContext(t.Context()))
 		_, err := conn.ExecContext(t.Context(), "set application_name = 'mine'")
 		require.NoError(t, err)
-		s.server.Kill(s.server.PIDs()[0])
+		s.killAll()
 		require.ErrorIs(t, conn.PingContext(t.Context()), driver.ErrBadConn)
 
 		conn = s.hold(t)
-		pid := s.server.PIDs()[0]
 		s.server.Stop()
+		synctest.Wait()
 		var unavailable *poolactor.UnavailableError
 		require.ErrorAs(t, conn.PingContext(within(t, time.Second)), &unavailable)
-		require.NotContains(t, s.server.PIDs(), pid)
 		require.NoError(t, conn.Close())
 	})
 }

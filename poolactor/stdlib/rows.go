@@ -19,7 +19,7 @@ import (
 type rows struct {
 	inner    pgx.Rows
 	fields   []pgconn.FieldDescription
-	decoders []decoder // made with the first row
+	decoders []decoder // made with the first value
 	first    bool      // the first row was read, or found missing, and nobody has asked for it yet
 	more     bool      // what that has found
 }
@@ -56,34 +56,44 @@ func (r *rows) Close() error {
 }
 
 func (r *rows) Next(dest []driver.Value) error {
-	if !r.advance() {
-		if err := r.inner.Err(); err != nil {
-			return err
-		}
-		return io.EOF
+	if err := r.NextRow(); err != nil {
+		return err
 	}
-	if r.decoders == nil {
-		r.decoders = decodersFor(r.inner.TypeMap(), r.fields)
-	}
-	for i, raw := range r.inner.RawValues() {
-		dest[i] = nil
-		if raw == nil {
-			continue
-		}
+	for i := range dest {
 		var err error
-		if dest[i], err = r.decoders[i](raw); err != nil {
+		if dest[i], err = r.value(i); err != nil {
 			return fmt.Errorf("stdlib: column %d, %q: %w", i, r.fields[i].Name, err)
 		}
 	}
 	return nil
 }
 
-func (r *rows) advance() bool {
-	if r.first {
-		r.first = false
-		return r.more
+// NextRow goes to the next row; io.EOF says that there is none.
+func (r *rows) NextRow() error {
+	more := r.more
+	if !r.first {
+		more = r.inner.Next()
 	}
-	return r.inner.Next()
+	r.first = false
+	if more {
+		return nil
+	}
+	if err := r.inner.Err(); err != nil {
+		return err
+	}
+	return io.EOF
+}
+
+// value is one of the row's, as database/sql knows it.
+func (r *rows) value(i int) (driver.Value, error) {
+	raw := r.inner.RawValues()[i]
+	if raw == nil {
+		return nil, nil
+	}
+	if r.decoders == nil {
+		r.decoders = decodersFor(r.inner.TypeMap(), r.fields)
+	}
+	return r.decoders[i](raw)
 }
 
 // ColumnTypeDatabaseTypeName is the name of a type that the connection knows, in capital letters, or the number of

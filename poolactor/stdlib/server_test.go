@@ -60,21 +60,40 @@ func requireCode(t *testing.T, code string, err error) {
 	require.Equal(t, code, answer.Code)
 }
 
+// cancels is how often a statement is cancelled for once with success: a server that is too busy to answer within 30 ms
+// loses its connection.
+const cancels = 5
+
 // A statement that ran out of its time is cancelled at the server, and its session lives on.
 func TestADeadlineKeepsTheSession(t *testing.T) {
 	s := onServer(t, single)
-	conn := s.hold(t)
-	do(t, conn, "create temp table mine (n int)")
-	_, err := conn.ExecContext(within(t, 50*time.Millisecond), "select pg_sleep(60)")
-	require.ErrorIs(t, err, context.DeadlineExceeded)
-	do(t, conn, "insert into mine values (1)")
-	rows, err := conn.QueryContext(within(t, 50*time.Millisecond), "select n, pg_sleep(n * 60) from generate_series(0, 1) n")
-	require.NoError(t, err)
-	for rows.Next() {
+	for name, run := range map[string]func(ctx context.Context, conn *sql.Conn) error{
+		"exec": func(ctx context.Context, conn *sql.Conn) error {
+			_, err := conn.ExecContext(ctx, "select pg_sleep(60)")
+			return err
+		},
+		"query": func(ctx context.Context, conn *sql.Conn) error {
+			rows, err := conn.QueryContext(ctx, "select n, pg_sleep(n * 60) from generate_series(0, 1) n")
+			if err != nil {
+				return err
+			}
+			defer rows.Close()
+			for rows.Next() {
+			}
+			return rows.Err()
+		},
+	} {
+		survived := false
+		for try := 0; try < cancels && !survived; try++ {
+			conn := s.hold(t)
+			do(t, conn, "create temp table mine (n int)")
+			require.ErrorIs(t, run(within(t, 50*time.Millisecond), conn), context.DeadlineExceeded, name)
+			_, err := conn.ExecContext(within(t, patience), "insert into mine values (1)")
+			survived = err == nil
+			_ = conn.Close() // it may be closed
+		}
+		require.True(t, survived, name)
 	}
-	require.ErrorIs(t, rows.Err(), context.DeadlineExceeded)
-	require.NoError(t, rows.Close())
-	require.Equal(t, 1, ask[int](t, conn, "select count(*) from mine"))
 }
 
 func TestTheEndOfItsContextRollsATransactionBack(t *testing.T) {
