@@ -1,6 +1,7 @@
 package stdlib
 
 import (
+	"database/sql/driver"
 	"errors"
 
 	"github.com/jackc/pgx/v5"
@@ -72,6 +73,61 @@ var connections = []trial{
 			return s.conn(driverConn).SendBatch(s.ctx(), &b).Close()
 		})
 		s.failed("batch", err)
+	}},
+	{name: "raw, a connection that is called bad", run: func(s *side) {
+		conn := s.hold()
+		s.failed("raw", conn.Raw(func(any) error { return driver.ErrBadConn }))
+		s.asks(conn, "afterwards", "select 1")
+		s.asks(s, "others", "select 1")
+	}},
+	{name: "raw, a connection that is closed", run: func(s *side) {
+		conn := s.hold()
+		s.failed("raw", conn.Raw(func(driverConn any) error { return s.conn(driverConn).Close(s.ctx()) }))
+		s.execs(conn, "afterwards", "select 1")
+		s.execs(conn, "and again", "select 1")
+		s.asks(s, "others", "select 1")
+	}},
+	{name: "raw, with notifications", run: func(s *side) {
+		conn := s.hold()
+		s.execs(conn, "listen", "listen news")
+		s.prepares("notify news, 'extra'")
+		err := conn.Raw(func(driverConn any) error {
+			n, err := s.conn(driverConn).WaitForNotification(s.ctx())
+			if err == nil {
+				s.saw("heard", n.Channel+" "+n.Payload, nil)
+			}
+			return err
+		})
+		s.failed("raw", err)
+	}},
+	{name: "raw, with a type of one's own", everyMode: true, run: func(s *side) {
+		s.prepares("drop type if exists mood; create type mood as enum ('good', 'bad')")
+		conn := s.hold()
+		err := conn.Raw(func(driverConn any) error {
+			for _, name := range []string{"mood", "_mood"} {
+				typ, err := s.conn(driverConn).LoadType(s.ctx(), name)
+				if err != nil {
+					return err
+				}
+				s.conn(driverConn).TypeMap().RegisterType(typ)
+			}
+			return nil
+		})
+		s.failed("raw", err)
+		rows, err := conn.QueryContext(s.ctx(), "select 'good'::mood as a, '{bad}'::mood[] as b")
+		if err != nil {
+			s.failed("query", err)
+			return
+		}
+		s.columns(rows)
+		for rows.Next() {
+			var a, b any
+			s.failed("scan", rows.Scan(&a, &b))
+			s.saw("a", a, nil)
+			s.saw("b", b, nil)
+		}
+		s.failed("close", rows.Close())
+		s.asks(conn, "an argument", "select $1::mood[] = '{good,bad}'", pgx.QueryExecModeCacheStatement, []string{"good", "bad"})
 	}},
 	{name: "ping", everyMode: true, run: func(s *side) {
 		s.failed("ping", s.PingContext(s.ctx()))

@@ -70,6 +70,8 @@ var queries = []trial{
 		s.execs(s, "several without arguments", "select 1; select 2")
 		s.execs(s, "several with arguments", "select $1::int; select 2", 1)
 		s.asks(s, "query of several", "select 1; select 2")
+		s.asks(s, "query of none", "create table if not exists queried (n int)")
+		s.asks(s, "query of an insert", "insert into queried values (1)")
 	}},
 	{name: "queries that are wrong", everyMode: true, run: func(s *side) {
 		s.asks(s, "syntax", "select 'foo")
@@ -125,7 +127,7 @@ var queries = []trial{
 	{name: "formats of results among the arguments", everyMode: true, run: func(s *side) {
 		s.asks(s, "text", "select $1::int", pgx.QueryResultFormats{pgx.TextFormatCode}, 7)
 		s.asks(s, "binary", "select $1::int", pgx.QueryResultFormats{pgx.BinaryFormatCode}, 7)
-		s.asks(s, "by type", "select $1::timestamptz is not null, now() is null", pgx.QueryResultFormatsByOID{pgtype.BoolOID: pgx.TextFormatCode}, "2020-02-29")
+		s.asks(s, "by type", "select $1::bool", pgx.QueryResultFormatsByOID{pgtype.BoolOID: pgx.TextFormatCode}, true)
 		s.asks(s, "an array in binary", "select '{1,2}'::int4[]", pgx.QueryResultFormats{pgx.BinaryFormatCode})
 	}},
 	{name: "named arguments", everyMode: true, run: func(s *side) {
@@ -163,6 +165,16 @@ var queries = []trial{
 		s.execs(s, "notice", "do $$ begin raise notice 'hear, hear'; end $$")
 		s.execs(s, "exception", "do $$ begin raise exception using errcode = 'ZX001'; end $$")
 		s.asks(s, "afterwards", "select 1")
+	}},
+	{name: "what a tracer sees", everyMode: true, traced: true, run: func(s *side) {
+		s.execs(s, "exec", "select 1")
+		s.execs(s, "exec with arguments", "select $1::int", 7)
+		s.asks(s, "query", "select $1::text", "a")
+		s.asks(s, "wrong", "select nothing from nowhere")
+		tx := s.begin(&sql.TxOptions{Isolation: sql.LevelSerializable, ReadOnly: true})
+		s.asks(tx, "inside", "select 2")
+		s.failed("commit", tx.Commit())
+		s.failed("rollback", s.begin(nil).Rollback())
 	}},
 	{name: "a copy has no place here", everyMode: true, run: func(s *side) {
 		s.prepares("drop table if exists copied; create table copied (n int)")

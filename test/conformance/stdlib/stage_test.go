@@ -36,6 +36,7 @@ type trial struct {
 	run       func(s *side)
 	everyMode bool // it is run in each of pgx's modes to execute a query
 	proxied   bool // it has a proxy between the *sql.DB and the server
+	traced    bool // what pgx's tracer is told is seen as well
 	unasked   bool // pgx takes a connection as it is, as it does within a second after its last use
 	single    bool // our pool is of one connection: what is given back is what comes next
 	differs   *difference
@@ -257,6 +258,9 @@ func (c trial) on(t *testing.T, mode pgx.QueryExecMode, open func(trial, *side, 
 		cfg.MaxSize = 1
 	}
 	s := &side{t: t}
+	if c.traced {
+		cfg.ConnConfig.Tracer = tracer{s}
+	}
 	s.beside, err = pgx.Connect(s.ctx(), server.DSN())
 	require.NoError(t, err)
 	t.Cleanup(func() { require.NoError(t, s.beside.Close(context.Background())) })
@@ -272,6 +276,18 @@ func (c trial) on(t *testing.T, mode pgx.QueryExecMode, open func(trial, *side, 
 	open(c, s, cfg)
 	c.run(s)
 	return s.seen
+}
+
+// tracer takes down the statements of a trial that is for one goroutine.
+type tracer struct{ side *side }
+
+func (t tracer) TraceQueryStart(ctx context.Context, _ *pgx.Conn, data pgx.TraceQueryStartData) context.Context {
+	t.side.saw("traced", fmt.Sprint(data.SQL, " ", len(data.Args)), nil)
+	return ctx
+}
+
+func (t tracer) TraceQueryEnd(_ context.Context, _ *pgx.Conn, data pgx.TraceQueryEndData) {
+	t.side.saw("traced", data.CommandTag.String(), data.Err)
 }
 
 func openPGX(c trial, s *side, cfg poolactor.Config) {
