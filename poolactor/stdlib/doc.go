@@ -46,10 +46,11 @@
 // # Prepared statements
 //
 // A sql.Stmt outlives the leases on which it is executed. The server is asked about a text when it is first prepared on the
-// pool; from then on, to prepare it costs no round trip. It is executed through pgx's cache of prepared statements, which each
-// connection has and keeps over its leases, and which bounds itself (ConnConfig.StatementCacheCapacity). So a Stmt costs one
-// round trip on a connection that has met its text, has nothing to be deallocated, and takes part in a transaction
-// for free. Without such a cache each execution prepares anew.
+// pool; from then on, to prepare it costs no round trip. It is executed through pgx's cache of statements, which each
+// connection has and keeps over its leases, and which bounds itself (ConnConfig.StatementCacheCapacity). So an execution
+// costs one round trip on a connection that has met the text, and nothing has to be deallocated. In pgx's modes other than
+// pgx.QueryExecModeCacheStatement nothing stays on the server: connections remember what it said about the types
+// (ConnConfig.DescriptionCacheCapacity), or ask again each time.
 //
 // # The connection below
 //

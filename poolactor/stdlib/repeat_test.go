@@ -11,6 +11,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/jackc/pgx/v5"
 	"github.com/stretchr/testify/require"
 
 	"github.com/seed-4ff2b7b9/supervised/poolactor"
@@ -265,29 +266,42 @@ func (c counting) Write(p []byte) (int, error) {
 
 // Though its lease is another each time, a prepared statement costs no more than the statement itself.
 func TestAPreparedStatementCostsOneRoundTrip(t *testing.T) {
-	var trips atomic.Int64
-	inMemory(t, writes(&trips), func(t *testing.T, s *stage) {
-		stmt, err := s.PrepareContext(t.Context(), "select $1::int")
-		require.NoError(t, err)
-		use := func() {
-			require.NoError(t, stmt.QueryRowContext(t.Context(), 7).Scan(new(int)))
-		}
-		use()
-		before := trips.Load()
-		use()
-		require.NoError(t, stmt.Close())
-		stmt, err = s.PrepareContext(t.Context(), "select $1::int")
-		require.NoError(t, err)
-		use()
-		require.NoError(t, stmt.Close())
-		require.EqualValues(t, 2, trips.Load()-before)
-		require.Equal(t, 1, s.server.LogIns())
-		require.Zero(t, s.pool.Stat().Cleanings)
-	})
+	for mode, want := range map[pgx.QueryExecMode]int64{
+		pgx.QueryExecModeCacheStatement: 1,
+		pgx.QueryExecModeCacheDescribe:  1,
+		pgx.QueryExecModeDescribeExec:   2,
+		pgx.QueryExecModeExec:           1,
+		pgx.QueryExecModeSimpleProtocol: 1,
+	} {
+		t.Run(mode.String(), func(t *testing.T) {
+			var trips atomic.Int64
+			by := func(c *poolactor.Config) {
+				c.ConnConfig.DefaultQueryExecMode = mode
+				writes(&trips)(c)
+			}
+			inMemory(t, by, func(t *testing.T, s *stage) {
+				use := func() (cost int64) {
+					before := trips.Load()
+					stmt, err := s.PrepareContext(t.Context(), "select $1::int")
+					require.NoError(t, err)
+					require.NoError(t, stmt.QueryRowContext(t.Context(), 7).Scan(new(int)))
+					require.NoError(t, stmt.Close())
+					return trips.Load() - before
+				}
+				use()
+				require.Equal(t, want, use())
+				require.Equal(t, want, use())
+				require.Equal(t, 1, s.server.LogIns())
+				require.Zero(t, s.pool.Stat().Cleanings)
+			})
+		})
+	}
 }
 
-func TestAStatementWithoutACacheIsPreparedEachTime(t *testing.T) {
-	uncached := func(c *poolactor.Config) { c.ConnConfig.StatementCacheCapacity = 0 }
+func TestAStatementWithoutCachesIsDescribedEachTime(t *testing.T) {
+	uncached := func(c *poolactor.Config) {
+		c.ConnConfig.StatementCacheCapacity, c.ConnConfig.DescriptionCacheCapacity = 0, 0
+	}
 	inMemory(t, uncached, func(t *testing.T, s *stage) {
 		stmt, err := s.PrepareContext(t.Context(), "select $1::int")
 		require.NoError(t, err)

@@ -140,25 +140,34 @@ func TestTransactions(t *testing.T) {
 
 // A statement leaves nothing behind that anybody would have to clean up, on whatever connections it was used.
 func TestStatementsLeaveNothingToClean(t *testing.T) {
-	s := onServer(t, func(c *poolactor.Config) { c.MaxSize = 4 })
-	stmt, err := s.PrepareContext(within(t, patience), "select $1::int + 1")
-	require.NoError(t, err)
-	var wg sync.WaitGroup
-	for n := range 8 {
-		wg.Go(func() {
-			for range 20 {
-				var got int
-				assert.NoError(t, stmt.QueryRowContext(within(t, patience), n).Scan(&got))
-				assert.Equal(t, n+1, got)
-			}
-		})
-	}
-	wg.Wait()
-	require.NoError(t, stmt.Close())
-	require.Zero(t, s.pool.Stat().Cleanings)
-	for range 4 { // pgx has it once in its cache at most, on each connection
-		conn := s.hold(t)
-		require.LessOrEqual(t, ask[int](t, conn, "select count(*) from pg_prepared_statements where statement like '%+ 1'"), 1)
+	for mode, kept := range map[pgx.QueryExecMode]int{
+		pgx.QueryExecModeCacheStatement: 1, // by pgx, for whoever comes next
+		pgx.QueryExecModeCacheDescribe:  0,
+		pgx.QueryExecModeDescribeExec:   0,
+		pgx.QueryExecModeExec:           0,
+		pgx.QueryExecModeSimpleProtocol: 0,
+	} {
+		s := onServer(t, func(c *poolactor.Config) { c.MaxSize, c.ConnConfig.DefaultQueryExecMode = 4, mode })
+		stmt, err := s.PrepareContext(within(t, patience), "select $1::int + 1")
+		require.NoError(t, err)
+		var wg sync.WaitGroup
+		for n := range 8 {
+			wg.Go(func() {
+				for range 20 {
+					var got int
+					assert.NoError(t, stmt.QueryRowContext(within(t, patience), n).Scan(&got))
+					assert.Equal(t, n+1, got)
+				}
+			})
+		}
+		wg.Wait()
+		require.NoError(t, stmt.Close())
+		require.Zero(t, s.pool.Stat().Cleanings)
+		for range 4 {
+			conn := s.hold(t)
+			left := ask[int](t, conn, "select count(*) from pg_prepared_statements where statement like '%$1::int + 1'")
+			require.LessOrEqual(t, left, kept, mode)
+		}
 	}
 }
 

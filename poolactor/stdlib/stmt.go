@@ -9,7 +9,7 @@ import (
 	"github.com/jackc/pgx/v5"
 )
 
-// stmt is a prepared statement on a lease. The server's part of it is in pgx's cache, so there is nothing to close.
+// stmt is a prepared statement on a lease. What the server has of it is in pgx's cache, so there is nothing to close.
 type stmt struct {
 	conn  *Conn
 	query string
@@ -49,11 +49,21 @@ func askPlan(ctx context.Context, conn *pgx.Conn, query string) (plan, error) {
 	if err != nil {
 		return plan{}, err
 	}
-	p := plan{parameters: len(described.ParamOIDs), mode: pgx.QueryExecModeCacheStatement}
-	if conn.Config().StatementCacheCapacity <= 0 {
-		p.mode = pgx.QueryExecModeDescribeExec
+	return plan{parameters: len(described.ParamOIDs), mode: modeFor(conn.Config())}, nil
+}
+
+// modeFor is how statements are executed that were prepared. Each of the three modes has the server say what types the
+// arguments have, as whoever prepares a statement expects. Those who chose another mode do not want statements to stay on
+// the server, most often for a proxy's sake: theirs are described once on each connection.
+func modeFor(c *pgx.ConnConfig) pgx.QueryExecMode {
+	switch {
+	case c.DefaultQueryExecMode == pgx.QueryExecModeCacheStatement && c.StatementCacheCapacity > 0:
+		return pgx.QueryExecModeCacheStatement
+	case c.DefaultQueryExecMode != pgx.QueryExecModeDescribeExec && c.DescriptionCacheCapacity > 0:
+		return pgx.QueryExecModeCacheDescribe
+	default:
+		return pgx.QueryExecModeDescribeExec
 	}
-	return p, nil
 }
 
 // maxPlans bounds what is remembered, for programs that make up their texts as they go. It is twice what a connection
