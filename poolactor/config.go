@@ -121,7 +121,8 @@ type Config struct {
 	AfterConnect  func(context.Context, *pgx.Conn) error
 	BeforeClose   func(*pgx.Conn)
 
-	// Tracer is told of every lease; nil costs nothing. Statements have a tracer of their own: ConnConfig.Tracer.
+	// Tracer is told of every lease, and of more if it is a PoolTracer or a DialTracer as well; nil costs nothing. Tracers
+	// joins several. Statements have a tracer of their own: ConnConfig.Tracer takes any pgx.QueryTracer as it is.
 	Tracer Tracer
 
 	// DialFunc opens every socket for a connection, CancelDialFunc every socket for a cancel request, LookupFunc

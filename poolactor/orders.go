@@ -60,6 +60,7 @@ func (o orders) Opened(order messages.Order, c *backend.Conn) {
 	s.expires.Store(p.expiry(now))
 	s.label.Store(nil)
 	s.stack.Store(nil)
+	p.traceDial(s, DialEnd{Outcome: DialOpened, PID: c.PID()})
 	failpoint.Hit("dialer.stored")
 	s.word.move(opened, dialing)
 }
@@ -89,12 +90,25 @@ func (p *Pool) expiry(now int64) int64 {
 func (o orders) Failed(order messages.Order, err error) {
 	p, s := o.p, o.p.all()[order.Slot]
 	if err != nil {
-		p.dialsFailed.Add(1)
+		p.countFailure(s, err)
 		p.renewRefusal(err)
 	}
 	s.word.move(failed, dialing)
 	failpoint.Hit("dialer.failed")
 	p.tell(hint{slot: s})
+}
+
+// countFailure counts an order that ended without a connection, and tells the tracer.
+func (p *Pool) countFailure(s *slot, err error) {
+	outcome := dialOutcome(err)
+	p.dialsFailed.Add(1)
+	switch outcome {
+	case DialRefused:
+		p.dialsRefused.Add(1)
+	case DialDeferred:
+		p.dialsDeferred.Add(1)
+	}
+	p.traceDial(s, DialEnd{Outcome: outcome, Err: err})
 }
 
 // renewRefusal makes a refusal that was heard again news, for the calls that were let through to hear it.
@@ -117,10 +131,13 @@ func (o orders) SetOutage(now messages.Outage) {
 	p.wake()
 	switch {
 	case before.Since.IsZero() && !now.Since.IsZero():
+		p.outages.Add(1)
 		p.publish(Event{Kind: EventOutage, Err: now.Cause})
 		p.tellHealth(messages.OutageBegan{})
 	case !before.Since.IsZero() && now.Since.IsZero():
-		p.publish(Event{Kind: EventRecovered, Took: time.Since(before.Since), Attempts: before.Attempts})
+		took := time.Since(before.Since)
+		p.outageTime.Add(int64(took))
+		p.publish(Event{Kind: EventRecovered, Took: took, Attempts: before.Attempts})
 	}
 	if now.Refused && !before.Refused {
 		p.publish(Event{Kind: EventRefused, Err: now.Cause})

@@ -91,6 +91,8 @@ type statistics struct {
 	turnedAway, shed             atomic.Int64
 	dials, dialsFailed, closed   atomic.Int64
 	expired, unusedClosed        atomic.Int64
+	dialsRefused, dialsDeferred  atomic.Int64
+	outages, outageTime          atomic.Int64
 	checks, checksFailed, audits atomic.Int64
 	forgottenLeases, cleanings   atomic.Int64
 	revokedLeases                atomic.Int64
@@ -145,6 +147,11 @@ func New(cfg Config) (*Pool, error) {
 	p.cohorts.open()
 	if err := p.assemble(); err != nil {
 		return nil, err
+	}
+	if tracer, ok := cfg.Tracer.(PoolTracer); ok {
+		if err := tracer.TracePool(p); err != nil {
+			return nil, fmt.Errorf("poolactor: Config.Tracer: %w", err)
+		}
 	}
 	return p, nil
 }

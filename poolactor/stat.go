@@ -27,25 +27,29 @@ type Stat struct {
 
 	Waiting int // calls that wait now
 
-	Acquired    int64         // leases granted
-	Waited      int64         // calls that had to wait, those that failed included
-	WaitTime    time.Duration // of all calls together
-	InVain      int64         // those of them that got no connection, whatever ended their wait
-	InVainTime  time.Duration // their part of WaitTime
-	GaveUp      int64         // calls whose context ended while they waited
-	TurnedAway  int64         // calls that would have been one more than Config.MaxWaiters; they did not wait
-	Shed        int64         // calls that did not wait because their deadline seemed out of reach: Config.ShedByDeadline
-	Opened      int64         // connections opened
-	DialsFailed int64         // orders that ended without a connection
-	Closed      int64         // connections closed
-	Expired     int64         // those of them that had reached MaxLifetime
-	Unused      int64         // those of them that nobody had used for MaxIdleTime
-	Checks      int64
-	FailedCheck int64
-	Cleanings   int64
-	Forgotten   int64 // leases found by the garbage collector
-	Revoked     int64 // leases taken away: held for longer than LeaseMaxAge, or out when the pool ended
-	LostEvents  uint64
+	Acquired      int64         // leases granted
+	Waited        int64         // calls that had to wait, those that failed included
+	WaitTime      time.Duration // of all calls together
+	InVain        int64         // those of them that got no connection, whatever ended their wait
+	InVainTime    time.Duration // their part of WaitTime
+	GaveUp        int64         // calls whose context ended while they waited
+	TurnedAway    int64         // calls that would have been one more than Config.MaxWaiters; they did not wait
+	Shed          int64         // calls that did not wait because their deadline seemed out of reach: Config.ShedByDeadline
+	Opened        int64         // connections opened
+	DialsFailed   int64         // orders that ended without a connection
+	DialsRefused  int64         // those of them that the server refused for good
+	DialsDeferred int64         // those of them that the server asked to come later
+	Closed        int64         // connections closed
+	Expired       int64         // those of them that had reached MaxLifetime
+	Unused        int64         // those of them that nobody had used for MaxIdleTime
+	Checks        int64
+	FailedCheck   int64
+	Cleanings     int64
+	Forgotten     int64 // leases found by the garbage collector
+	Revoked       int64 // leases taken away: held for longer than LeaseMaxAge, or out when the pool ended
+	LostEvents    uint64
+	Outages       int64         // that began
+	OutageTime    time.Duration // of all that are over
 
 	Outage   messages.Outage // the zero Outage while the server is believed to be up
 	Suspends bool
@@ -65,10 +69,12 @@ func (p *Pool) Stat() Stat {
 		Waited: p.waited.Load(), WaitTime: time.Duration(p.waitTime.Load()), GaveUp: p.gaveUp.Load(),
 		InVain: p.inVain.Load(), InVainTime: time.Duration(p.inVainTime.Load()),
 		TurnedAway: p.turnedAway.Load(), Shed: p.shed.Load(),
-		Opened: p.dials.Load(), DialsFailed: p.dialsFailed.Load(), Closed: p.closed.Load(),
+		Opened: p.dials.Load(), DialsFailed: p.dialsFailed.Load(), DialsRefused: p.dialsRefused.Load(),
+		DialsDeferred: p.dialsDeferred.Load(), Closed: p.closed.Load(),
 		Expired: p.expired.Load(), Unused: p.unusedClosed.Load(),
 		Checks: p.checks.Load(), FailedCheck: p.checksFailed.Load(), Cleanings: p.cleanings.Load(),
 		Forgotten: p.forgottenLeases.Load(), Revoked: p.revokedLeases.Load(), LostEvents: p.bus.Lost(),
+		Outages: p.outages.Load(), OutageTime: time.Duration(p.outageTime.Load()),
 		Outage: *p.outage.Load(), Suspends: g.suspended(), Closes: g.closed(),
 	}
 	for _, s := range p.all() {

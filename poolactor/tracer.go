@@ -5,6 +5,8 @@ import (
 	"errors"
 	"fmt"
 	"time"
+
+	"github.com/seed-4ff2b7b9/supervised/actors/retry"
 )
 
 // Tracer is told of every lease of a pool, those of its own methods and of Ref included, by the goroutines that take and
@@ -34,6 +36,59 @@ type Released struct {
 	Label     string        // from WithLabel; empty if there was none
 	Held      time.Duration // how long
 	Discarded bool          // its connection leaves the pool: not fit any more, discarded, retired or hijacked
+}
+
+// PoolTracer may be what a Tracer is as well: it is shown the pool that it is for before anything happens there. New fails
+// with its error: of a tracer, say, that is another pool's already.
+type PoolTracer interface {
+	TracePool(*Pool) error
+}
+
+// DialTracer may be what a Tracer is as well: it is told of every attempt to open a connection, by the goroutine that all
+// dials wait for.
+type DialTracer interface {
+	DialEnd(DialEnd)
+}
+
+// DialEnd is how an attempt to open a connection ended.
+type DialEnd struct {
+	Took    time.Duration // from the order to its end; with several hosts and ways, all that were tried
+	PID     uint32        // the server process; 0 without a connection
+	Outcome DialOutcome
+	Err     error // why there is no connection; nil: there is one
+}
+
+// DialOutcome says how an attempt to open a connection ended, and what that means for the next one.
+type DialOutcome string
+
+// The outcomes.
+const (
+	DialOpened      DialOutcome = "opened"      // there is a connection
+	DialUnreachable DialOutcome = "unreachable" // nobody answered, or nothing that will hold: it may heal by itself
+	DialDeferred    DialOutcome = "deferred"    // the server asks for patience: it starts, or has too many clients
+	DialRefused     DialOutcome = "refused"     // the server will say the same again: a wrong password, say
+)
+
+// dialOutcome is what an attempt that failed in this way means.
+func dialOutcome(err error) DialOutcome {
+	switch retry.Classify(err) {
+	case retry.Wait:
+		return DialDeferred
+	case retry.Refused, retry.Unsupported:
+		return DialRefused
+	default:
+		return DialUnreachable
+	}
+}
+
+// traceDial tells the tracer how the order of a slot ended, while the slot is still the dialler's.
+func (p *Pool) traceDial(s *slot, end DialEnd) {
+	tracer, ok := p.cfg.Tracer.(DialTracer)
+	if !ok {
+		return
+	}
+	end.Took = time.Duration(p.now() - s.tended.Load())
+	p.contained("Tracer.DialEnd", func() { tracer.DialEnd(end) })
 }
 
 // traced lets the tracer watch how a lease is acquired. A lease whose acquirer the tracer does away with is given back.
