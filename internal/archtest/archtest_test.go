@@ -39,6 +39,12 @@ func TestImportsKeepToTheHouse(t *testing.T) {
 	})
 }
 
+func TestThePoolPullsInNoMoreThanItMay(t *testing.T) {
+	eachBuild(t, func(t *testing.T, g graph) {
+		require.Empty(t, beyond(g, poolAllowance), "users of the pool would get these with it")
+	})
+}
+
 func TestPackagesAreNamedForWhatIsInside(t *testing.T) {
 	eachBuild(t, func(t *testing.T, g graph) { require.Empty(t, badNames(g)) })
 }

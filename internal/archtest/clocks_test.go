@@ -25,8 +25,9 @@ var timed = []string{"messages", "actors", "supervisor", "poolactor", "internal/
 
 // forPeople are the places that may, with the reason.
 var forPeople = map[string]string{
-	"poolactor/status.go":      "since when the actor does what it does, which is shown and decides nothing",
-	"internal/backend/look.go": "a deadline that lies in the past on any clock",
+	"poolactor/status.go":           "since when the actor does what it does, which is shown and decides nothing",
+	"poolactor/poolprom/figures.go": "when an outage began, which is shown and decides nothing",
+	"internal/backend/look.go":      "a deadline that lies in the past on any clock",
 }
 
 // wallReads lists the calls in a file that leave the monotonic clock.

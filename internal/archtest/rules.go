@@ -9,7 +9,7 @@ import (
 
 // rooms are the packages that the house consists of. Each has to be there.
 var rooms = []string{
-	"messages", "actors", "actors/retry", "actors/health", "supervisor", "poolactor", "cmd/supervised",
+	"messages", "actors", "actors/retry", "actors/health", "supervisor", "poolactor", "poolactor/poolprom", "cmd/supervised",
 }
 
 // ban says that no package of some rooms may pull in some packages, however long the way. A pattern is a folder of ours
@@ -47,6 +47,52 @@ var bans = []ban{
 		},
 		"commands and tests need it, users of the library do not",
 	},
+	{
+		[]string{"messages/...", "actors/...", "supervisor/...", "poolactor"},
+		[]string{"github.com/prometheus/...", "go.opentelemetry.io/...", "poolactor/poolprom/...", "poolactor/poolotel/..."},
+		"metrics and spans are packages of their own, for those who import them",
+	},
+}
+
+// allowance says that some packages may pull in these of other people, and no other.
+type allowance struct {
+	to   []string
+	what []string
+}
+
+// poolAllowance is what a user of the pool gets with it. Nothing of cleanenv is among it: only the daemon reads files.
+var poolAllowance = allowance{
+	to: []string{"messages", "actors", "actors/retry", "actors/health", "supervisor", "poolactor"},
+	what: []string{
+		"github.com/jackc/...",          // pgx, and what it reads ~/.pgpass and service files with
+		"github.com/thejerf/suture/...", // restarts
+		"github.com/rs/zerolog/...",     // the log
+		"github.com/mattn/...",          // zerolog's, for terminals
+		"golang.org/x/...",
+	},
+}
+
+// beyond lists what others' packages come in beyond an allowance, each with the way.
+func beyond(g graph, a allowance) []string {
+	var violations []string
+	for _, path := range slices.Sorted(maps.Keys(g)) {
+		if !matches(path, a.to) {
+			continue
+		}
+		for _, dep := range g[path].Deps {
+			if _, isOurs := inModule(dep); isOurs || isStandard(dep) || matches(dep, a.what) {
+				continue
+			}
+			violations = append(violations, strings.Join(g.chain(path, dep), " -> "))
+		}
+	}
+	return violations
+}
+
+// isStandard tells whether a package comes with Go: the first element of its path is no host.
+func isStandard(path string) bool {
+	first, _, _ := strings.Cut(path, "/")
+	return !strings.Contains(first, ".")
 }
 
 // vague are names that say nothing about what is inside, alone or at the end of a longer one.

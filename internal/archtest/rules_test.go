@@ -67,6 +67,7 @@ func TestHouseAsDesignedBreaksNothing(t *testing.T) {
 		"supervisor: actors github.com/thejerf/suture/v4",
 		"poolactor: supervisor actors/retry actors/health messages github.com/jackc/pgx/v5",
 		"poolactor/pgxpool: poolactor",
+		"poolactor/poolprom: poolactor github.com/prometheus/client_golang/prometheus",
 		"cmd/supervised: poolactor internal/config github.com/spf13/cobra",
 		"internal/config: github.com/ilyakaznacheev/cleanenv gopkg.in/yaml.v3",
 	)))
@@ -94,9 +95,20 @@ func TestEveryBanBites(t *testing.T) {
 		"pool pulls in moby":              {"poolactor: github.com/moby/moby/client"},
 		"pool pulls in rapid":             {"poolactor/model: pgregory.net/rapid"},
 		"kernel pulls in goleak":          {"actors: go.uber.org/goleak"},
+		"pool pulls in Prometheus":        {"poolactor: github.com/prometheus/client_golang/prometheus"},
+		"pool pulls in OpenTelemetry":     {"poolactor: internal/x", "internal/x: go.opentelemetry.io/otel/trace"},
+		"pool knows its metrics":          {"poolactor: poolactor/poolprom", "poolactor/poolprom:"},
 	} {
 		require.NotEmpty(t, violations(house(lines...)), name)
 	}
+}
+
+func TestWhatIsBeyondAnAllowanceIsFound(t *testing.T) {
+	g := house("poolactor: supervisor github.com/jackc/pgx/v5 fmt", "supervisor: github.com/thejerf/suture/v4",
+		"poolactor/poolprom: github.com/prometheus/client_golang/prometheus")
+	require.Empty(t, beyond(g, poolAllowance), "and what lies below is another package")
+	g = house("poolactor: internal/x", "internal/x: github.com/other/thing")
+	require.Equal(t, []string{module + "/poolactor -> " + module + "/internal/x -> github.com/other/thing"}, beyond(g, poolAllowance))
 }
 
 func TestViolationNamesTheWay(t *testing.T) {
