@@ -60,8 +60,8 @@ func runCommand() *cobra.Command {
 	o := daemon.Options{Version: version(), Log: os.Stderr}
 	c := &cobra.Command{
 		Use:   "run",
-		Short: "Run the daemon: the tree, the pool, and an HTTP server with /livez, /readyz and /api/state",
-		Long: `Run the daemon: the tree, the pool, and an HTTP server with /livez, /readyz and /api/state.
+		Short: "Run the daemon: the tree, the pool, and an HTTP server with /livez, /readyz, /api/state and /metrics",
+		Long: `Run the daemon: the tree, the pool, and an HTTP server with /livez, /readyz, /api/state and /metrics.
 
 It logs to the standard error, where the address of the HTTP server is named first of all things.
 SIGTERM and SIGINT stop it in order, a second one stops it at once. SIGHUP reads the configuration again.
@@ -133,6 +133,7 @@ It exits with 0 if both hold, else with 1. --break takes the pool's patience awa
 	c.Flags().DurationVar(&o.Every, "every", 5*time.Second, "the `time` between two kills; the first comes after half of it")
 	c.Flags().DurationVar(&o.For, "for", 30*time.Second, "how long to go on")
 	c.Flags().IntVar(&o.Callers, "callers", 32, "how many callers there are")
+	c.Flags().StringVar(&o.Ops, "ops", "", "serve the daemon's pages and /metrics meanwhile, on this `address`, like 127.0.0.1:8432")
 	c.Flags().BoolVar(&o.Break, "break", false, "use the pool without its retry: calls fail at the first failed attempt to connect")
 	return c
 }

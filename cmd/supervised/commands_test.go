@@ -144,6 +144,7 @@ func TestCommandLine(t *testing.T) {
 		"--every is 10ms":        {"demo", "--every", "10ms"},
 		"--callers is 0":         {"demo", "--callers", "0"},
 		"--for is 1s":            {"demo", "--for", "1s"},
+		`--ops is "8432"`:        {"demo", "--ops", "8432"},
 		"supervised demo --help": {"demo", "--every", "often"},
 	} {
 		p, code := run(t, nil, args...)

@@ -255,7 +255,7 @@ func TestThePasswordStaysInside(t *testing.T) {
 // requireNoPassword looks into every answer of the ops server.
 func requireNoPassword(t *testing.T, url string) {
 	t.Helper()
-	for _, path := range []string{"", "readyz", "readyz?format=text", "livez", "api/state", "nowhere"} {
+	for _, path := range []string{"", "readyz", "readyz?format=text", "livez", "api/state", "metrics", "nowhere"} {
 		_, body, err := get(url + path)
 		require.NoError(t, err)
 		require.NotEmpty(t, body)

@@ -120,6 +120,7 @@ type Ops struct {
 	Port           int    `yaml:"port" env:"OPS_PORT" min:"0" max:"65535"`
 	ReadyWhileDown bool   `yaml:"ready_while_down" env:"OPS_READY_WHILE_DOWN" reload:"live"`
 	StatePage      bool   `yaml:"state_page" env:"OPS_STATE_PAGE"`
+	Metrics        bool   `yaml:"metrics" env:"OPS_METRICS"`
 }
 
 // Default returns the built-in configuration.
@@ -176,7 +177,7 @@ func Default() Config {
 			RestartWithin:       Duration(time.Minute),
 		},
 		Log: Log{Level: "info", Format: "json"},
-		Ops: Ops{Host: "127.0.0.1", Port: 8432, StatePage: true},
+		Ops: Ops{Host: "127.0.0.1", Port: 8432, StatePage: true, Metrics: true},
 	}
 }
 

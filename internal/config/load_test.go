@@ -252,7 +252,7 @@ supervision:
   restart_intensity: 12
   restart_within: 130
 log: {level: debug, format: console}
-ops: {host: "::", port: 0, ready_while_down: true, state_page: false}
+ops: {host: "::", port: 0, ready_while_down: true, state_page: false, metrics: false}
 `
 
 func TestEveryKeyCanBeSetInTheFile(t *testing.T) {
@@ -308,7 +308,7 @@ func TestEveryKeyCanBeSetInTheEnvironment(t *testing.T) {
 		"SUPERVISION_POOL_HEALTHY_AFTER": "8", "SUPERVISION_RESTART_DELAY": "9", "SUPERVISION_RESTART_MAX": "10",
 		"SUPERVISION_RESTART_HEALTHY_AFTER": "11", "SUPERVISION_RESTART_INTENSITY": "12", "SUPERVISION_RESTART_WITHIN": "130",
 		"LOG_LEVEL": "debug", "LOG_FORMAT": "console",
-		"OPS_HOST": "::", "OPS_PORT": "0", "OPS_READY_WHILE_DOWN": "true", "OPS_STATE_PAGE": "false",
+		"OPS_HOST": "::", "OPS_PORT": "0", "OPS_READY_WHILE_DOWN": "true", "OPS_STATE_PAGE": "false", "OPS_METRICS": "false",
 	} {
 		t.Setenv(variable, value)
 	}

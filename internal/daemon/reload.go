@@ -22,7 +22,7 @@ func (d *daemon) reload(ctx context.Context) {
 	if err := d.log.setLevel(d.cfg.Log.Level); err != nil {
 		log.Error().Err(err).Msg("the level of the log stays as it was")
 	}
-	d.watch.SetReadyWhileDown(d.cfg.Ops.ReadyWhileDown)
+	d.front.watch.SetReadyWhileDown(d.cfg.Ops.ReadyWhileDown)
 	if err := d.pool.LimitLeases(time.Duration(d.cfg.Lease.WarnAfter), time.Duration(d.cfg.Lease.MaxAge)); err != nil {
 		log.Error().Err(err).Msg("the limits of leases stay as they were")
 	}

@@ -5,7 +5,6 @@ import (
 	"crypto/rand"
 	"errors"
 	"io"
-	"net"
 	"os"
 	"strconv"
 	"sync/atomic"
@@ -56,7 +55,7 @@ func Run(o Options) error {
 	if err != nil {
 		return err
 	}
-	d := &daemon{options: o, cfg: cfg, log: log, started: time.Now(), reloads: make(chan struct{}, 1)}
+	d := &daemon{options: o, cfg: cfg, log: log, reloads: make(chan struct{}, 1)}
 	ctx, stop := context.WithCancel(context.Background())
 	defer stop()
 	ended := make(chan error, 1)
@@ -69,16 +68,13 @@ type daemon struct {
 	options Options
 	cfg     config.Config // what is in force; changed by live alone
 	log     *logbook
-	started time.Time
 	reloads chan struct{} // the configuration is to be read again
 
 	embedded atomic.Pointer[postgres.Server]
 	room     int // how many connections the throwaway server takes
 	pool     *poolactor.Pool
-	watch    *ops.Watch
-	server   *ops.Server
+	front    *Front
 	tree     *supervisor.Tree
-	journal  ops.Journal
 }
 
 // obey carries out signals until the daemon has ended.
@@ -138,6 +134,7 @@ func (d *daemon) live(ctx context.Context) (err error) {
 		return err
 	}
 	defer listener.Close() // for a start that fails; the server closes it as well
+	d.front = NewFront(d.cfg, d.options.Version, listener, &d.log.logger)
 	if d.options.Embedded {
 		server, err := d.startEmbedded(ctx)
 		if ctx.Err() != nil {
@@ -148,7 +145,7 @@ func (d *daemon) live(ctx context.Context) (err error) {
 		}
 		defer server.Close()
 	}
-	if err := d.assemble(listener); err != nil {
+	if err := d.assemble(); err != nil {
 		return err
 	}
 	return d.serve(ctx)
@@ -182,41 +179,28 @@ func (d *daemon) withEmbedded(c config.Config) config.Config {
 }
 
 // assemble makes everything that serves; nothing of it runs yet.
-func (d *daemon) assemble(listener net.Listener) error {
+func (d *daemon) assemble() error {
 	settings, err := PoolConfig(d.cfg, &d.log.logger)
 	if err != nil {
 		return err
 	}
+	settings.Tracer = d.front.Tracer()
 	if d.pool, err = poolactor.New(settings); err != nil {
 		return &config.Error{Problem: err.Error(), Err: err}
 	}
-	d.watch = ops.NewWatch(ops.Subject{
-		Version: d.options.Version, Started: d.started, Pool: d.pool, PoolPath: PoolPath, Journal: &d.journal,
-		Tree: func() supervisor.Node { return d.tree.Snapshot() },
-	}, time.Duration(d.cfg.Health.Interval+d.cfg.Health.Timeout), d.cfg.Ops.ReadyWhileDown, &d.log.logger)
-	d.server = ops.NewServer(listener, d.watch.Handler(d.cfg.Ops.StatePage), &d.log.logger)
 	d.tree, err = NewTree(Parts{
-		Embedded: d.embedded.Load(), EmbeddedDelay: embeddedDelay, Pool: d.pool, Logger: &d.log.logger,
-		Edge: opsChildren(d.watch, d.server, d.cfg.Supervision),
+		Embedded: d.embedded.Load(), EmbeddedDelay: embeddedDelay, Pool: d.pool, Logger: &d.log.logger, Front: d.front,
 	})
 	return err
 }
 
 // serve runs the tree until ctx ends or the tree gives up.
 func (d *daemon) serve(ctx context.Context) error {
-	following, unfollow := context.WithCancel(context.Background())
-	events, poolEvents := d.tree.Events(following), d.pool.Events(following)
-	followed := make(chan struct{})
-	go func() {
-		defer close(followed)
-		d.journal.Follow(events, poolEvents, PoolPath)
-	}()
-	defer func() { unfollow(); <-followed }()
-
+	defer d.front.Follow(d.pool, d.tree)()
 	if err := d.tree.Start(ctx); err != nil {
 		return errors.Join(unlessStopped(ctx, err), d.pool.Close())
 	}
-	d.log.logger.Info().Str("url", d.server.URL()).
+	d.log.logger.Info().Str("url", d.front.URL()).
 		Str("database", address(d.pool.Target())).
 		Msg("supervised runs")
 	for {

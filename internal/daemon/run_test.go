@@ -198,3 +198,18 @@ func TestATakenPortStartsNothing(t *testing.T) {
 	require.ErrorContains(t, <-ended, "address already in use")
 	require.Contains(t, log.find("supervised ends", "error"), "OPS_PORT")
 }
+
+func TestTheDaemonShowsItselfToPrometheus(t *testing.T) {
+	for name, c := range map[string]struct {
+		ops  string
+		want int
+	}{"asked for": {"ops: {port: 0}\n", http.StatusOK}, "not asked for": {"ops: {port: 0, metrics: false}\n", http.StatusNotFound}} {
+		t.Run(name, func(t *testing.T) {
+			log, signals, ended := begin(t, Options{}, "database: {host: 127.0.0.1, port: 1}\n"+c.ops)
+			url := log.await(t, "supervised runs", "url")
+			require.Equal(t, c.want, code(t, url+"metrics"))
+			signals <- syscall.SIGTERM
+			require.NoError(t, <-ended)
+		})
+	}
+}

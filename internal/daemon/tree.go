@@ -6,8 +6,6 @@ import (
 	"github.com/rs/zerolog"
 	"github.com/thejerf/suture/v4"
 
-	"github.com/seed-4ff2b7b9/supervised/internal/config"
-	"github.com/seed-4ff2b7b9/supervised/internal/ops"
 	"github.com/seed-4ff2b7b9/supervised/internal/postgres"
 	"github.com/seed-4ff2b7b9/supervised/poolactor"
 	"github.com/seed-4ff2b7b9/supervised/supervisor"
@@ -26,6 +24,8 @@ type Parts struct {
 	// EmbeddedDelay is how long it stays down after a crash.
 	EmbeddedDelay time.Duration
 	Pool          *poolactor.Pool
+	// Front shows the pool and the tree; nil: nobody sees them. It takes them over from here.
+	Front *Front
 	// Edge is what uses the pool: it starts last and stops first.
 	Edge   []supervisor.Child
 	Logger *zerolog.Logger
@@ -37,11 +37,19 @@ func NewTree(p Parts) (*supervisor.Tree, error) {
 	if p.Embedded != nil {
 		groups = append(groups, supervisor.Group{Name: "embedded", Children: []supervisor.Child{embedded(p)}})
 	}
+	edge := p.Edge
+	if p.Front != nil {
+		edge = append(p.Front.children(p.Pool), edge...)
+	}
 	groups = append(groups,
 		supervisor.Group{Name: "database", Children: []supervisor.Child{p.Pool.Service()}},
-		supervisor.Group{Name: "edge", Children: p.Edge},
+		supervisor.Group{Name: "edge", Children: edge},
 	)
-	return supervisor.New(supervisor.Config{Logger: p.Logger}, groups...)
+	tree, err := supervisor.New(supervisor.Config{Logger: p.Logger}, groups...)
+	if p.Front != nil && err == nil {
+		p.Front.tree.Store(tree)
+	}
+	return tree, err
 }
 
 // embeddedStop is what the server's fast and immediate stops may take together.
@@ -55,16 +63,5 @@ func embedded(p Parts) supervisor.Child {
 		Ready:       p.Embedded.WaitAccepting,
 		Restart:     supervisor.Restart{Initial: p.EmbeddedDelay, Max: p.EmbeddedDelay, Intensity: -1},
 		StopTimeout: embeddedStop,
-	}
-}
-
-// opsChildren are the watch and the HTTP server as children of the edge.
-func opsChildren(w *ops.Watch, s *ops.Server, c config.Supervision) []supervisor.Child {
-	return []supervisor.Child{
-		{Name: w.String(), New: func() suture.Service { return w }, Restart: restart(c), StopTimeout: time.Second},
-		{
-			Name: s.String(), New: func() suture.Service { return s }, Restart: restart(c),
-			StopTimeout: ops.DrainTimeout + time.Second,
-		},
 	}
 }

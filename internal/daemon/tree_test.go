@@ -12,6 +12,7 @@ import (
 	"github.com/thejerf/suture/v4"
 
 	"github.com/seed-4ff2b7b9/supervised/internal/config"
+	"github.com/seed-4ff2b7b9/supervised/internal/ops"
 	"github.com/seed-4ff2b7b9/supervised/internal/postgres"
 	"github.com/seed-4ff2b7b9/supervised/internal/postgres/pgtest"
 	"github.com/seed-4ff2b7b9/supervised/poolactor"
@@ -82,9 +83,13 @@ func TestATreeThatGaveUpEndsTheDaemonWithItsCause(t *testing.T) {
 	pool := poolTo(t, "postgres://127.0.0.1:1/none")
 	edge := child("broken", func(context.Context) error { return bang })
 	edge.Restart.Never = true
-	tree, err := NewTree(Parts{Pool: pool, Edge: []supervisor.Child{edge}})
+	listener, err := ops.Listen("127.0.0.1", 0)
 	require.NoError(t, err)
-	d := &daemon{pool: pool, tree: tree, log: &logbook{logger: zerolog.Nop()}}
+	defer listener.Close()
+	front := NewFront(config.Default(), "", listener, nil)
+	tree, err := NewTree(Parts{Pool: pool, Front: front, Edge: []supervisor.Child{edge}})
+	require.NoError(t, err)
+	d := &daemon{pool: pool, front: front, tree: tree, log: &logbook{logger: zerolog.Nop()}}
 	err = d.serve(t.Context())
 	require.ErrorIs(t, err, bang)
 	var gaveUp *supervisor.GaveUpError

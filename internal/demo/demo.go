@@ -11,6 +11,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"net"
 	"strconv"
 	"time"
 
@@ -20,19 +21,23 @@ import (
 	"github.com/seed-4ff2b7b9/supervised/internal/config"
 	"github.com/seed-4ff2b7b9/supervised/internal/daemon"
 	"github.com/seed-4ff2b7b9/supervised/internal/judge"
+	"github.com/seed-4ff2b7b9/supervised/internal/ops"
 	"github.com/seed-4ff2b7b9/supervised/internal/postgres"
 	"github.com/seed-4ff2b7b9/supervised/poolactor"
 	"github.com/seed-4ff2b7b9/supervised/supervisor"
 )
 
-// Options say what to show. All must be set but Break.
+// Options say what to show. All must be set but Break and Ops.
 type Options struct {
 	Every   time.Duration // between two kills; the first comes after half of it
 	For     time.Duration // how long to go on
 	Callers int
 	// Break takes the pool's patience away, for the judge to notice.
 	Break bool
-	Out   io.Writer
+	// Ops is where the daemon's pages and metrics are served meanwhile, like 127.0.0.1:8432; port 0 is a free one. Empty:
+	// nowhere.
+	Ops string
+	Out io.Writer
 }
 
 // Bounds of the options: a killed server needs a moment to come back, and to be of use before the next kill.
@@ -50,9 +55,24 @@ func (o Options) Check() error {
 		return fmt.Errorf("--for is %v: longer than half of --every (%v), which is when the first kill comes", o.For, o.Every)
 	case o.Callers < 1 || o.Callers > mostCallers:
 		return fmt.Errorf("--callers is %d: 1 to %d", o.Callers, mostCallers)
-	default:
+	}
+	if o.Ops == "" {
 		return nil
 	}
+	_, _, err := o.address()
+	return err
+}
+
+// address is where to serve.
+func (o Options) address() (host string, port int, err error) {
+	host, number, err := net.SplitHostPort(o.Ops)
+	if err == nil {
+		port, err = strconv.Atoi(number)
+	}
+	if err != nil {
+		return "", 0, fmt.Errorf("--ops is %q: an address and a port, like 127.0.0.1:8432", o.Ops)
+	}
+	return host, port, nil
 }
 
 // ErrBroken is the end of a demo in which something failed that must not.
@@ -68,6 +88,7 @@ const spareConnections = 20
 type demo struct {
 	options  Options
 	server   *postgres.Server
+	front    *daemon.Front // nil: nobody looks
 	pool     *poolactor.Pool
 	tree     *supervisor.Tree
 	backends judge.Census
@@ -81,8 +102,15 @@ type demo struct {
 func Run(ctx context.Context, o Options) error {
 	d := &demo{options: o}
 	screen := newScreen(o.Out)
-	screen.say("Starting a throwaway PostgreSQL ...")
 	cfg := config.Default()
+	if o.Ops != "" {
+		listener, err := d.open(cfg)
+		if err != nil {
+			return err
+		}
+		defer listener.Close() // for a start that fails; the server closes it as well
+	}
+	screen.say("Starting a throwaway PostgreSQL ...")
 	var err error
 	d.server, err = postgres.Start(ctx, postgres.Options{
 		Password: rand.Text(), // or every account of the machine would be its superuser
@@ -102,9 +130,28 @@ func Run(ctx context.Context, o Options) error {
 		return errors.Join(err, d.pool.Close())
 	}
 	screen.say(d.headline())
+	if d.front != nil {
+		defer d.front.Follow(d.pool, d.tree)()
+		screen.say("Its pages are at " + d.front.URL() + ", its metrics at " + d.front.URL() + "metrics")
+	}
 	d.began = time.Now()
 	d.show(ctx, screen)
 	return d.conclude(screen)
+}
+
+// open makes what shows the demo to the outside.
+func (d *demo) open(cfg config.Config) (net.Listener, error) {
+	host, port, err := d.options.address()
+	if err != nil {
+		return nil, err
+	}
+	listener, err := ops.Listen(host, port)
+	if err != nil {
+		return nil, err
+	}
+	silent := zerolog.Nop()
+	d.front = daemon.NewFront(cfg, "demo", listener, &silent)
+	return listener, nil
 }
 
 // assemble makes the pool, the callers and the tree around them.
@@ -115,6 +162,9 @@ func (d *demo) assemble(cfg config.Config) error {
 		return err
 	}
 	settings.ConnConfig.AfterConnect = d.backends.Introduce
+	if d.front != nil {
+		settings.Tracer = d.front.Tracer()
+	}
 	if d.options.Break {
 		settings.Retry.FailFast, settings.Retry.MaxRetries = true, -1
 	}
@@ -124,7 +174,7 @@ func (d *demo) assemble(cfg config.Config) error {
 	d.work = newWorkload(d.pool, d.options.Callers)
 	d.killer = newKiller(d.server, &d.backends, d.work)
 	d.tree, err = daemon.NewTree(daemon.Parts{
-		Embedded: d.server, EmbeddedDelay: restartDelay, Pool: d.pool, Logger: &silent,
+		Embedded: d.server, EmbeddedDelay: restartDelay, Pool: d.pool, Logger: &silent, Front: d.front,
 		Edge: []supervisor.Child{{
 			Name: "callers", New: func() suture.Service { return d.work },
 			// Whoever has begun a call ends it.

@@ -1,5 +1,5 @@
-// Package ops is what the daemon shows to probes and to people: an HTTP server with /livez, /readyz, /api/state and a
-// small page, and the watch that knows whether the daemon is ready.
+// Package ops is what the daemon shows to probes and to people: an HTTP server with /livez, /readyz, /api/state,
+// /metrics and a small page, and the watch that knows whether the daemon is ready.
 //
 // # When the daemon is ready
 //
@@ -22,6 +22,7 @@ package ops
 
 import (
 	"context"
+	"net/http"
 	"time"
 
 	"github.com/seed-4ff2b7b9/supervised/poolactor"
@@ -51,4 +52,6 @@ type Subject struct {
 	// PoolPath is where the pool is mounted in it, like "root/database/pool".
 	PoolPath string
 	Journal  *Journal
+	// Metrics answers /metrics; nil: there is none.
+	Metrics http.Handler
 }

@@ -24,7 +24,7 @@ type route struct {
 	serve      http.HandlerFunc
 }
 
-// Handler answers GET and HEAD of /, /livez, /readyz and, with details, /api/state. The page at / shows without details
+// Handler answers GET and HEAD of /, /livez, /readyz, /metrics if the subject has some and, with details, /api/state. The page at / shows without details
 // only whether the daemon is ready. It is safe from any goroutine, and no answer waits for the database.
 func (w *Watch) Handler(details bool) http.Handler {
 	h := &handler{watch: w, details: details}
@@ -32,6 +32,9 @@ func (w *Watch) Handler(details bool) http.Handler {
 		{"/", "a page for people", h.page},
 		{"/livez", "200 while the process answers", h.livez},
 		{"/readyz", "200 or 503: whether calls can expect to be served, and what is in the way (?format=text for people)", h.readyz},
+	}
+	if metrics := w.subject.Metrics; metrics != nil {
+		h.routes = append(h.routes, route{"/metrics", "figures for Prometheus", metrics.ServeHTTP})
 	}
 	if details {
 		h.routes = append(h.routes, route{"/api/state", "everything that is known, as JSON", h.state})

@@ -181,3 +181,13 @@ func TestAnErrorOfNothing(t *testing.T) {
 	require.Empty(t, errorText(nil))
 	require.Equal(t, "x", errorText(errors.New("x")))
 }
+
+func TestMetricsAreServedWhereThereAreSome(t *testing.T) {
+	w := watchOver(wellPool(), goodTree)
+	require.Equal(t, http.StatusNotFound, ask(w.Handler(true), http.MethodGet, "/metrics").Code)
+	w.subject.Metrics = http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { writeText(w, http.StatusOK, "figures\n") })
+	for _, details := range []bool{true, false} {
+		require.Equal(t, "figures\n", ask(w.Handler(details), http.MethodGet, "/metrics").Body.String())
+		require.Equal(t, http.StatusMethodNotAllowed, ask(w.Handler(details), http.MethodPost, "/metrics").Code)
+	}
+}
