@@ -135,7 +135,7 @@ func (a *Actor[M]) log(end ending) {
 		return
 	}
 	defer func() { _ = recover() }()
-	event := a.options.Logger.Error().Str("actor", a.String()).Uint64("life", a.lives.Load()).Str("cause", end.text)
+	event := a.options.Logger.Error().Str("event", "actor_crashed").Str("actor", a.String()).Uint64("life", a.lives.Load()).Str("cause", end.text)
 	var p *PanicError
 	if errors.As(end.err, &p) {
 		event.Bytes("stack", p.Stack)

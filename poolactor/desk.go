@@ -25,7 +25,7 @@ func (p *Pool) Ref() actors.Ref[ToPool] { return p.desk.Ref() }
 type desk struct{ p *Pool }
 
 func newDesk(p *Pool) *actors.Actor[ToPool] {
-	return actors.New(actors.Options{Name: "desk", Mailbox: deskMailbox, Logger: p.cfg.Logger},
+	return actors.New(actors.Options{Name: "desk", Mailbox: deskMailbox},
 		func() actors.Behavior[ToPool] { return desk{p} })
 }
 

@@ -95,7 +95,7 @@ func (p *Pool) vet(ctx context.Context, t *token, gen uint64, now int64, letDown
 func (p *Pool) peek(t *token, gen uint64, now int64) verdict {
 	s := t.slot
 	if err := s.conn.Load().Look(); err != nil {
-		p.reportCheck(s, err)
+		p.reportCheck(s, nil, err)
 		p.handBack(t, gen, broken, 0)
 		return failedCheck
 	}
@@ -116,6 +116,7 @@ func (p *Pool) examine(s *slot, g gate) {
 // there when the answer came, else the checker.
 type inquiry struct {
 	over   atomic.Bool // swapped to true by whoever is first: the answer or the caller who leaves
+	told   atomic.Bool // swapped to true by whoever is first to tell that the check failed
 	answer chan error
 }
 
@@ -141,7 +142,7 @@ func (p *Pool) interrogate(ctx context.Context, t *token, g gate) verdict {
 		}
 	case <-bound.C:
 		if q.over.CompareAndSwap(false, true) {
-			p.reportCheck(s, errCheckTimeout)
+			p.reportCheck(s, q, errCheckTimeout)
 			p.wake() // the suspect's place may be needed
 			return failedCheck
 		}
@@ -165,8 +166,8 @@ func (p *Pool) conclude(t *token, err error) verdict {
 
 var errCheckTimeout = errors.New("no answer to SELECT 1 within the health time-out; the check goes on")
 
-// check is the checker: it asks the server, at most for the connect time-out, and hands the slot on. q is nil when no
-// caller waits.
+// check is the checker: it asks the server, at most for the connect time-out, and hands the slot on. q is nil when nobody
+// waits, and over from the beginning when no caller does.
 func (p *Pool) check(s *slot, g gate, q *inquiry) error {
 	ctx, cancel := context.WithTimeout(p.life, p.cfg.ConnectTimeout)
 	defer cancel()
@@ -187,7 +188,7 @@ func (p *Pool) checked(s *slot, g gate, q *inquiry, err error) {
 		s.ok.Store(uint64(g.epoch()))
 		p.prove(s)
 	} else {
-		p.reportCheck(s, err)
+		p.reportCheck(s, q, err)
 	}
 	if q != nil && q.over.CompareAndSwap(false, true) {
 		q.answer <- err
@@ -215,13 +216,16 @@ func (p *Pool) checkBound() time.Duration {
 // prove notes that the server has just answered on this connection.
 func (p *Pool) prove(s *slot) { s.proved.Store(p.now()) }
 
-// reportCheck counts and logs a failed check and draws the conclusions.
-func (p *Pool) reportCheck(s *slot, err error) {
+// reportCheck counts and tells of a failed check, once: one that was silent for too long may still end in an error. From each
+// it draws the conclusions. q is nil for a look at the socket.
+func (p *Pool) reportCheck(s *slot, q *inquiry, err error) {
 	if p.life.Err() != nil {
 		return // the pool is ending and cuts its checks short
 	}
-	p.checksFailed.Add(1)
-	p.publish(Event{Kind: EventCheckFailed, Slot: s.index, PID: s.pid(), Err: err})
+	if q == nil || q.told.CompareAndSwap(false, true) {
+		p.checksFailed.Add(1)
+		p.publish(Event{Kind: EventCheckFailed, Slot: s.index, PID: s.pid(), Err: err})
+	}
 	p.learn(s, s.conn.Load(), err)
 }
 

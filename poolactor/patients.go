@@ -58,8 +58,9 @@ func (h patients) Check(ctx context.Context, index int) error {
 			break
 		}
 	}
-	answer := make(chan error, 1)
-	if !h.handOver(s, func() { answer <- p.check(s, g, nil) }) {
+	q, answer := &inquiry{}, make(chan error, 1)
+	q.over.Store(true)
+	if !h.handOver(s, func() { answer <- p.check(s, g, q) }) {
 		return ErrClosed
 	}
 	bound := time.NewTimer(p.checkBound())
@@ -68,7 +69,7 @@ func (h patients) Check(ctx context.Context, index int) error {
 	case err := <-answer:
 		return err
 	case <-bound.C:
-		p.reportCheck(s, errCheckTimeout)
+		p.reportCheck(s, q, errCheckTimeout)
 		return errCheckTimeout
 	case <-ctx.Done():
 		return ctx.Err()
@@ -101,7 +102,7 @@ func (h patients) Look() int {
 		}
 		if err := h.lookAt(s); err != nil {
 			dead++
-			h.p.reportCheck(s, err)
+			h.p.reportCheck(s, nil, err)
 		}
 	}
 	return dead

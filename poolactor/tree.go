@@ -41,7 +41,6 @@ func (p *Pool) assemble() error {
 	p.health = health.New(health.Config{
 		Interval: offIfZero(p.cfg.Health.Interval),
 		Timeout:  p.cfg.Health.Timeout,
-		Logger:   p.cfg.Logger,
 	}, patients{p})
 	p.desk = newDesk(p)
 	tree, err := supervisor.New(supervisor.Config{Logger: p.cfg.Logger}, supervisor.Group{

@@ -34,21 +34,22 @@ const (
 	EventGaveUp
 )
 
-// eventWords gives each kind its name and the level at which it is logged. A panic is an ERROR whatever its kind.
+// eventWords gives each kind its name in the log's field "event", its words, and the level at which it is logged. A panic is
+// an ERROR whatever its kind.
 var eventWords = [...]struct {
-	name  string
-	level zerolog.Level
+	event, words string
+	level        zerolog.Level
 }{
-	EventStarted:          {"started", zerolog.DebugLevel},
-	EventReady:            {"ready", zerolog.InfoLevel},
-	EventCrashed:          {"crashed", zerolog.WarnLevel},
-	EventRestartScheduled: {"restart scheduled", zerolog.InfoLevel},
-	EventHealthy:          {"healthy again", zerolog.InfoLevel},
-	EventEscalated:        {"escalated", zerolog.ErrorLevel},
-	EventFinished:         {"finished", zerolog.InfoLevel},
-	EventStopped:          {"stopped", zerolog.InfoLevel},
-	EventStopTimedOut:     {"did not stop in time", zerolog.ErrorLevel},
-	EventGaveUp:           {"gave up", zerolog.ErrorLevel},
+	EventStarted:          {"started", "started", zerolog.DebugLevel},
+	EventReady:            {"ready", "ready", zerolog.InfoLevel},
+	EventCrashed:          {"crashed", "crashed", zerolog.WarnLevel},
+	EventRestartScheduled: {"restart_scheduled", "restart scheduled", zerolog.InfoLevel},
+	EventHealthy:          {"healthy", "healthy again", zerolog.InfoLevel},
+	EventEscalated:        {"escalated", "escalated", zerolog.ErrorLevel},
+	EventFinished:         {"finished", "finished", zerolog.InfoLevel},
+	EventStopped:          {"stopped", "stopped", zerolog.InfoLevel},
+	EventStopTimedOut:     {"stop_timed_out", "did not stop in time", zerolog.ErrorLevel},
+	EventGaveUp:           {"gave_up", "gave up", zerolog.ErrorLevel},
 }
 
 // String gives the words under which the event is logged.
@@ -56,7 +57,7 @@ func (k EventKind) String() string {
 	if k < 0 || int(k) >= len(eventWords) {
 		return "unknown event"
 	}
-	return eventWords[k].name
+	return eventWords[k].words
 }
 
 // MarshalText writes the words.
@@ -110,12 +111,12 @@ func (j *journal) write(e Event) {
 		return
 	}
 	defer func() { _ = recover() }()
-	line := j.log.WithLevel(e.level()).Str("path", e.Path).Int("restarts", e.Restarts)
+	line := j.log.WithLevel(e.level()).Str("event", eventWords[e.Kind].event).Str("actor", e.Path).Int("restarts", e.Restarts)
 	if e.Kind == EventRestartScheduled {
-		line = line.Dur("delay", e.Delay)
+		line = line.Dur("wait", e.Delay)
 	}
 	if e.Err != nil {
-		line = line.AnErr("error", e.Err)
+		line = line.AnErr("cause", e.Err)
 	}
 	if e.Stack != "" {
 		line = line.Str("stack", e.Stack)

@@ -70,31 +70,31 @@ func TestTheLogTellsWhatAPersonMustKnow(t *testing.T) {
 		<-tree.Done()
 
 		type line struct {
-			Level, Path, Message, Error, Stack string
-			Delay                              float64
-			Restarts                           int
+			Level, Event, Actor, Message, Cause, Stack string
+			Wait                                       float64
+			Restarts                                   int
 		}
 		var lines []line
 		for decoder := json.NewDecoder(&out); decoder.More(); {
 			var l line
 			require.NoError(t, decoder.Decode(&l))
-			if l.Path == "root/g/c" && l.Message != "started" && l.Message != "ready" {
+			if l.Actor == "root/g/c" && l.Message != "started" && l.Message != "ready" {
 				lines = append(lines, l)
 			}
 		}
 		require.Len(t, lines, 8)
-		require.Equal(t, line{Level: "warn", Path: "root/g/c", Message: "crashed", Error: "broken"}, lines[0])
-		require.Equal(t, "info restart scheduled", lines[1].Level+" "+lines[1].Message)
-		require.InDelta(t, 900, lines[1].Delay, 101, "milliseconds")
-		require.Equal(t, "error crashed panic: kaboom", lines[2].Level+" "+lines[2].Message+" "+lines[2].Error)
+		require.Equal(t, line{Level: "warn", Event: "crashed", Actor: "root/g/c", Message: "crashed", Cause: "broken"}, lines[0])
+		require.Equal(t, "info restart_scheduled restart scheduled", lines[1].Level+" "+lines[1].Event+" "+lines[1].Message)
+		require.InDelta(t, 900, lines[1].Wait, 101, "milliseconds")
+		require.Equal(t, "error crashed panic: kaboom", lines[2].Level+" "+lines[2].Message+" "+lines[2].Cause)
 		require.Contains(t, lines[2].Stack, "goroutine")
 		require.Equal(t, "error escalated", lines[3].Level+" "+lines[3].Message)
 		require.Equal(t, "warn crashed", lines[4].Level+" "+lines[4].Message)
 		require.Equal(t, "info restart scheduled", lines[5].Level+" "+lines[5].Message)
 		require.Equal(t, "warn crashed", lines[6].Level+" "+lines[6].Message)
 		require.Equal(t, line{
-			Level: "error", Path: "root/g/c", Message: "gave up", Restarts: 3,
-			Error: "supervisor: gave up on root/g/c after 3 restarts: broken",
+			Level: "error", Event: "gave_up", Actor: "root/g/c", Message: "gave up", Restarts: 3,
+			Cause: "supervisor: gave up on root/g/c after 3 restarts: broken",
 		}, lines[7])
 	})
 }

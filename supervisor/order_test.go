@@ -212,9 +212,9 @@ func TestFailuresInStoppingAreLogged(t *testing.T) {
 		stop(t, tree)
 		lines := bytes.Split(bytes.TrimSpace(out.Bytes()), []byte("\n"))
 		require.Len(t, lines, 3)
-		require.Contains(t, string(lines[0]), `"level":"error","path":"root/g/exit"`)
-		require.Contains(t, string(lines[1]), `"level":"error","path":"root/g/panic","restarts":0,"error":"panic: kaboom","stack":"goroutine`)
-		require.Contains(t, string(lines[2]), `"level":"warn","path":"root/g/error","restarts":0,"error":"broken","message":"stopped"`)
+		require.Contains(t, string(lines[0]), `"level":"error","event":"stopped","actor":"root/g/exit"`)
+		require.Contains(t, string(lines[1]), `"level":"error","event":"stopped","actor":"root/g/panic","restarts":0,"cause":"panic: kaboom","stack":"goroutine`)
+		require.Contains(t, string(lines[2]), `"level":"warn","event":"stopped","actor":"root/g/error","restarts":0,"cause":"broken","message":"stopped"`)
 	})
 }
 

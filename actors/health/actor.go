@@ -16,8 +16,8 @@ import (
 // in hand is lost. A panic in a Check ends the life like one in a handler.
 func New(config Config, pool Pool) *actors.Actor[messages.ToHealth] {
 	config = config.withDefaults()
-	options := actors.Options{Name: "health", Logger: config.Logger}
-	return actors.New(options, func() actors.Behavior[messages.ToHealth] {
+	// Without a logger: who restarts an actor tells of its crashes.
+	return actors.New(actors.Options{Name: "health"}, func() actors.Behavior[messages.ToHealth] {
 		return newLife(config, pool)
 	})
 }

@@ -76,12 +76,9 @@ func (c *checks) check(ctx context.Context, slot int) {
 	}
 	begun := time.Now()
 	err := c.pool.Check(ctx, slot)
-	switch {
-	case err == nil:
+	if err == nil {
 		c.lastGood.Store(int64(time.Since(begun)))
-	case ctx.Err() == nil:
-		c.config.Logger.Warn().Int("slot", slot).Err(err).Msg("a resting connection failed its check")
-	}
+	} // else the pool has told of it
 }
 
 // takePlace waits for a place. It is given up once, however often that is called.

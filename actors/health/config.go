@@ -2,8 +2,6 @@ package health
 
 import (
 	"time"
-
-	"github.com/rs/zerolog"
 )
 
 // Config is what a user can set. In every duration, zero means the default and a negative value means off.
@@ -27,8 +25,6 @@ type Config struct {
 	// ScoutSlowAfter is the age of an outage from which on scouts are slow also while somebody waits; default 30 s.
 	// Off: they never are.
 	ScoutSlowAfter time.Duration
-	// Logger gets a WARN for each failed check; nil is silent.
-	Logger *zerolog.Logger
 }
 
 // The defaults of Config.
@@ -49,10 +45,6 @@ func (c Config) withDefaults() Config {
 	c.ScoutEvery = orDefault(c.ScoutEvery, DefaultScoutEvery)
 	c.ScoutSlow = orDefault(c.ScoutSlow, DefaultScoutSlow)
 	c.ScoutSlowAfter = orDefault(c.ScoutSlowAfter, DefaultScoutSlowAfter)
-	if c.Logger == nil {
-		silent := zerolog.Nop()
-		c.Logger = &silent
-	}
 	return c
 }
 

@@ -1,9 +1,7 @@
 package health_test
 
 import (
-	"bytes"
 	"context"
-	"encoding/json"
 	"runtime"
 	"slices"
 	"sync"
@@ -11,7 +9,6 @@ import (
 	"testing/synctest"
 	"time"
 
-	"github.com/rs/zerolog"
 	"github.com/stretchr/testify/require"
 	"go.uber.org/goleak"
 
@@ -26,7 +23,6 @@ func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 type fixture struct {
 	*pool
 	actor *actors.Actor[messages.ToHealth]
-	log   *logLines
 	stop  func() // ends the actor and joins it; idempotent
 
 	mu   sync.Mutex
@@ -45,9 +41,7 @@ func inBubble(t *testing.T, config health.Config, slots int, test func(*testing.
 }
 
 func newFixture(config health.Config, p *pool) *fixture {
-	f := &fixture{pool: p, log: &logLines{}}
-	logger := zerolog.New(f.log)
-	config.Logger = &logger
+	f := &fixture{pool: p}
 	f.actor = health.New(config, p)
 	ctx, cancel := context.WithCancel(context.Background())
 	var serving sync.WaitGroup
@@ -225,34 +219,6 @@ func (p *pool) forget() {
 		p.looks, p.scouts, p.asked, p.peak = nil, nil, nil, 0
 		clear(p.checked)
 	})
-}
-
-// logLines is a log that tests read.
-type logLines struct {
-	mu   sync.Mutex
-	text bytes.Buffer
-}
-
-func (l *logLines) Write(p []byte) (int, error) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.text.Write(p)
-}
-
-// warnings are the WARN lines so far.
-func (l *logLines) warnings(t *testing.T) []map[string]any {
-	t.Helper()
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	var lines []map[string]any
-	for raw := range bytes.Lines(l.text.Bytes()) {
-		var line map[string]any
-		require.NoError(t, json.Unmarshal(raw, &line))
-		if line["level"] == "warn" {
-			lines = append(lines, line)
-		}
-	}
-	return lines
 }
 
 // goexit ends the goroutine that calls it, as a failed assertion in a callback would.

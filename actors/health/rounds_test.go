@@ -212,24 +212,6 @@ func TestSilentServerDoesNotDelayTheActor(t *testing.T) {
 	})
 }
 
-func TestFailedCheckIsOneWarning(t *testing.T) {
-	inBubble(t, health.Config{}, 2, func(t *testing.T, f *fixture) {
-		f.set(func(p *pool) {
-			p.answer = func(_ context.Context, slot int) error {
-				if slot == 1 {
-					return errors.New("the server closed the connection")
-				}
-				return nil
-			}
-		})
-		pass(5 * time.Second)
-		warnings := f.log.warnings(t)
-		require.Len(t, warnings, 1)
-		require.Equal(t, float64(1), warnings[0]["slot"])
-		require.Equal(t, "the server closed the connection", warnings[0]["error"])
-	})
-}
-
 func TestStopCancelsAndJoinsChecks(t *testing.T) {
 	inBubble(t, health.Config{Parallel: 2}, 5, func(t *testing.T, f *fixture) {
 		f.set(func(p *pool) { p.answer = hang })
@@ -237,7 +219,6 @@ func TestStopCancelsAndJoinsChecks(t *testing.T) {
 		require.Equal(t, 2, get(f.pool, func(p *pool) int { return p.running }))
 		f.stop()
 		require.Equal(t, 0, get(f.pool, func(p *pool) int { return p.running }))
-		require.Empty(t, f.log.warnings(t), "a check that was told to end did not fail")
 		require.ErrorIs(t, f.crashes()[0], context.Canceled)
 	})
 }

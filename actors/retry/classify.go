@@ -29,13 +29,13 @@ const (
 func (c Class) String() string {
 	switch c {
 	case Wait:
-		return "wait"
+		return "deferred"
 	case Refused:
 		return "refused"
 	case Unsupported:
 		return "unsupported"
 	default:
-		return "transient"
+		return "unreachable"
 	}
 }
 

@@ -51,5 +51,5 @@ func TestClassesHaveNames(t *testing.T) {
 	for _, c := range []Class{Transient, Wait, Refused, Unsupported} {
 		names[c.String()] = true
 	}
-	require.Equal(t, map[string]bool{"transient": true, "wait": true, "refused": true, "unsupported": true}, names)
+	require.Equal(t, map[string]bool{"unreachable": true, "deferred": true, "refused": true, "unsupported": true}, names)
 }

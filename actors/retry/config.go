@@ -54,8 +54,8 @@ type Config struct {
 	// its bounds only with 3 or more.
 	MaxDials int
 
-	// Logger gets one line for each scheduled attempt that failed (WARN) and for the end of each outage (INFO); scouts
-	// log at DEBUG. nil is silent.
+	// Logger gets one line for each scheduled attempt that failed (WARN), and for each scout that did (DEBUG); when an
+	// outage begins and ends is told by the pool. nil is silent.
 	Logger *zerolog.Logger
 	// Target is how log lines name the server. Default: the first host of ConnConfig.
 	Target messages.Target

@@ -275,7 +275,7 @@ func (e *errand) drop(cfg *pgx.ConnConfig, err error) bool {
 		return false
 	}
 	if e.book.drop(name) {
-		e.log(zerolog.WarnLevel).Str("parameter", name).Str("cause", e.redact.clean(server.Error())).
+		e.line(zerolog.WarnLevel, "parameter_dropped").Str("parameter", name).Str("cause", e.redact.clean(server.Error())).
 			Msg("the server does not take a start-up parameter: going on without it")
 	}
 	return true
@@ -368,15 +368,16 @@ func (e *errand) panicked(where string, value any, stack []byte) error {
 	if where != "connecting" {
 		text = e.redact.clean(fmt.Sprintf("panic in %s: %v", where, value))
 	}
-	e.log(zerolog.ErrorLevel).Str("stack", string(stack)).Msg(text)
+	e.line(zerolog.ErrorLevel, "dial_panicked").Str("what", where).Str("cause", text).Str("stack", string(stack)).
+		Msg("a hook has panicked while connecting: that attempt fails")
 	err := errors.New(text)
 	e.cfg.Panicked(where, err)
 	return err
 }
 
-// log begins a line about the target.
-func (d *dialer) log(level zerolog.Level) *zerolog.Event {
+// line begins a line about the target.
+func (d *dialer) line(level zerolog.Level, event string) *zerolog.Event {
 	t := d.cfg.Target
-	return d.cfg.Logger.WithLevel(level).
+	return d.cfg.Logger.WithLevel(level).Str("event", event).Str("actor", "retry").
 		Str("host", t.Host).Uint16("port", t.Port).Str("database", t.Database).Str("user", t.User)
 }

@@ -201,7 +201,9 @@ func (l *life) abandon(f *flight) {
 func (l *life) returnOrder(order messages.Order) {
 	defer func() {
 		if v := recover(); v != nil {
-			l.dialer.log(zerolog.ErrorLevel).Msg(l.dialer.usual.redact.clean(fmt.Sprintf("panic while an order was given back: %v", v)))
+			l.dialer.line(zerolog.ErrorLevel, "order_lost").
+				Str("cause", l.dialer.usual.redact.clean(fmt.Sprintf("panic: %v", v))).
+				Msg("an order could not be given back: the next life takes it up")
 		}
 	}()
 	l.orders.Failed(order, nil)

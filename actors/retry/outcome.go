@@ -17,7 +17,7 @@ func (l *life) conclude(f *flight) {
 		f.conn = nil
 		l.orders.Announce(f.order)
 		f.settled = true
-		l.loggedIn(f)
+		l.loggedIn()
 		return
 	}
 	l.fail(f, time.Now())
@@ -26,16 +26,12 @@ func (l *life) conclude(f *flight) {
 }
 
 // loggedIn ends the outage, if there is one: somebody has logged in. Flights that began before tell nothing new.
-func (l *life) loggedIn(f *flight) {
+func (l *life) loggedIn() {
 	l.newsFrom = l.lastSeq
 	if !l.down() {
 		return
 	}
-	before := l.outage
-	l.publish(over(before))
-	l.dialer.log(zerolog.InfoLevel).
-		Dur("outage", time.Since(before.Since)).Int("attempts", before.Attempts).Bool("scout", f.order.Scout).
-		Msg("PostgreSQL lets us log in again")
+	l.publish(over(l.outage))
 }
 
 // fail takes a failure into account.
@@ -64,7 +60,7 @@ func (l *life) noticeSilence(now time.Time) {
 	for _, f := range l.flights {
 		if !f.order.Scout && f.seq > l.newsFrom && f.hanging(now, patience) {
 			l.publish(l.schedule.overdue(l.outage, patience, now))
-			l.dialer.log(zerolog.WarnLevel).Dur("silence", patience).
+			l.dialer.line(zerolog.WarnLevel, "dial_silent").Dur("took", patience).
 				Msg("a log-in to PostgreSQL takes too long: looking whether others do better")
 			return
 		}
@@ -83,10 +79,10 @@ func (l *life) logFailure(f *flight, before, after messages.Outage, counted bool
 	if counted || turn {
 		level = zerolog.WarnLevel
 	}
-	line := l.dialer.log(level).Str("cause", f.err.text).Bool("scout", f.order.Scout)
+	line := l.dialer.line(level, "dial_failed").Str("class", f.err.class.String()).Str("cause", f.err.text).Bool("scout", f.order.Scout)
 	if !after.Since.IsZero() {
 		line = line.Int("attempt", after.Attempts).Int("callers_give_up_after", 1+l.dialer.cfg.MaxRetries).
-			Dur("next_in", max(after.NotBefore.Sub(now), 0))
+			Dur("wait", max(after.NotBefore.Sub(now), 0))
 	}
 	line.Msg(headline(f.err.class))
 }

@@ -41,7 +41,8 @@ func New(cfg Config, orders Orders) *actors.Actor[messages.ToRetry] {
 		d = newDialer(cfg)
 	}
 	schedule := schedule{initial: cfg.Initial, max: cfg.Max, jitter: cfg.Jitter, chance: rand.Float64}
-	return actors.New(actors.Options{Name: "retry", Logger: cfg.Logger}, func() actors.Behavior[messages.ToRetry] {
+	// Without a logger: who restarts an actor tells of its crashes.
+	return actors.New(actors.Options{Name: "retry"}, func() actors.Behavior[messages.ToRetry] {
 		return &life{dialer: d, orders: orders, schedule: schedule}
 	})
 }

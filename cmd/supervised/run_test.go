@@ -199,7 +199,7 @@ func TestSIGHUPAppliesWhatItCan(t *testing.T) {
 
 	change("log:\n  level: loud\n")
 	e := p.await("level", "error", "message", "the configuration was not read again: the one in force stays")
-	require.Contains(t, e["error"], file+":2: log.level")
+	require.Contains(t, e["cause"], file+":2: log.level")
 	code, _, err := get(url + "readyz")
 	require.NoError(t, err)
 	require.Equal(t, http.StatusOK, code)

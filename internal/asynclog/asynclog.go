@@ -96,7 +96,8 @@ func (l *Log) write(next line) {
 	l.contained(func() { next.copyTo(l.to) })
 	if lost := l.lost.Swap(0); lost > 0 {
 		l.contained(func() {
-			l.to.Warn().Uint64("lines", lost).Msg("the log was not written as fast as it was filled: lines are lost")
+			l.to.Warn().Str("event", "lines_lost").Str("actor", "log").Uint64("count", lost).
+				Msg("the log was not written as fast as it was filled: lines are lost")
 		})
 	}
 }

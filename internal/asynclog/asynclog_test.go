@@ -110,7 +110,7 @@ func TestABlockedWriterHoldsNobodyUpAndLossesAreTold(t *testing.T) {
 	lines := strings.Split(strings.TrimSpace(out.String()), "\n")
 	told := false
 	for _, line := range lines {
-		told = told || strings.Contains(line, `"level":"warn","lines":`)
+		told = told || strings.Contains(line, `"level":"warn","event":"lines_lost","actor":"log","count":`)
 	}
 	require.True(t, told)
 	require.InDelta(t, queue+1, len(lines), 1, "the one in hand, those that waited, and what was said of the others")

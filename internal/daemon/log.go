@@ -57,6 +57,11 @@ func (b *logbook) WriteLevel(level zerolog.Level, p []byte) (int, error) {
 	return b.out.Write(p)
 }
 
+// line begins a line of the daemon's own.
+func (b *logbook) line(level zerolog.Level, event string) *zerolog.Event {
+	return b.logger.WithLevel(level).Str("event", event).Str("actor", "daemon")
+}
+
 // stamp adds the time to each line.
 type stamp struct{}
 

@@ -11,6 +11,8 @@ import (
 	"syscall"
 	"time"
 
+	"github.com/rs/zerolog"
+
 	"github.com/seed-4ff2b7b9/supervised/internal/config"
 	"github.com/seed-4ff2b7b9/supervised/internal/ops"
 	"github.com/seed-4ff2b7b9/supervised/internal/postgres"
@@ -91,10 +93,10 @@ func (d *daemon) obey(ctx context.Context, stop context.CancelFunc, ended <-chan
 				default: // one that is still to be done will do
 				}
 			case ctx.Err() == nil:
-				d.log.logger.Info().Stringer("signal", s).Msg("stopping: what is under way may end; a second signal stops at once")
+				d.log.line(zerolog.InfoLevel, "daemon_stopping").Stringer("signal", s).Msg("stopping: what is under way may end; a second signal stops at once")
 				stop()
 			default:
-				d.log.logger.Warn().Stringer("signal", s).Msg("stopping at once")
+				d.log.line(zerolog.WarnLevel, "daemon_stopping_at_once").Stringer("signal", s).Msg("stopping at once")
 				d.abandon()
 				return ErrAbandoned
 			}
@@ -123,12 +125,12 @@ func (d *daemon) abandon() {
 func (d *daemon) live(ctx context.Context) (err error) {
 	defer func() {
 		if err != nil {
-			d.log.logger.Error().Err(err).Msg("supervised ends")
+			d.log.line(zerolog.ErrorLevel, "daemon_failed").AnErr("cause", err).Msg("supervised ends")
 			return
 		}
-		d.log.logger.Info().Msg("supervised has stopped")
+		d.log.line(zerolog.InfoLevel, "daemon_stopped").Msg("supervised has stopped")
 	}()
-	d.log.logger.Info().Str("version", d.options.Version).Int("pid", os.Getpid()).Msg("supervised starts")
+	d.log.line(zerolog.InfoLevel, "daemon_starting").Str("version", d.options.Version).Int("pid", os.Getpid()).Msg("supervised starts")
 	listener, err := ops.Listen(d.cfg.Ops.Host, d.cfg.Ops.Port)
 	if err != nil {
 		return err
@@ -200,8 +202,8 @@ func (d *daemon) serve(ctx context.Context) error {
 	if err := d.tree.Start(ctx); err != nil {
 		return errors.Join(unlessStopped(ctx, err), d.pool.Close())
 	}
-	d.log.logger.Info().Str("url", d.front.URL()).
-		Str("database", address(d.pool.Target())).
+	d.log.line(zerolog.InfoLevel, "daemon_running").Str("url", d.front.URL()).
+		Str("server", address(d.pool.Target())).
 		Msg("supervised runs")
 	for {
 		select {

@@ -196,7 +196,7 @@ func TestATakenPortStartsNothing(t *testing.T) {
 	require.NoError(t, err)
 	log, _, ended := begin(t, Options{Embedded: true}, "ops: {port: "+port+"}")
 	require.ErrorContains(t, <-ended, "address already in use")
-	require.Contains(t, log.find("supervised ends", "error"), "OPS_PORT")
+	require.Contains(t, log.find("supervised ends", "cause"), "OPS_PORT")
 }
 
 func TestTheDaemonShowsItselfToPrometheus(t *testing.T) {

@@ -120,7 +120,7 @@ func (s *Server) Serve(ctx context.Context) error {
 	drain, cancel := context.WithTimeout(context.Background(), DrainTimeout)
 	defer cancel()
 	if err := server.Shutdown(drain); err != nil {
-		s.log.Warn().Err(err).Msg("requests were cut off: the ops server stops")
+		s.log.Warn().Str("event", "requests_cut_off").Str("actor", "ops").AnErr("cause", err).Msg("requests were cut off: the ops server stops")
 		_ = server.Close() // nothing is left to save
 	}
 	<-ended
@@ -134,6 +134,6 @@ var _ io.Writer = lines{}
 
 // Write logs one message.
 func (l lines) Write(p []byte) (int, error) {
-	l.log.Warn().Str("about", strings.TrimSpace(string(p))).Msg("trouble in the ops server")
+	l.log.Warn().Str("event", "http_trouble").Str("actor", "ops").Str("cause", strings.TrimSpace(string(p))).Msg("trouble in the ops server")
 	return len(p), nil
 }

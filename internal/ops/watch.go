@@ -137,7 +137,7 @@ func (w *Watch) tell(v Verdict) {
 	if !v.Ready && v.Cause != "" { // without one it is a beginning or an end
 		level = zerolog.WarnLevel
 	}
-	line := w.log.WithLevel(level).Bool("ready", v.Ready).Time("since", v.Since)
+	line := w.log.WithLevel(level).Str("event", "readiness").Str("actor", "watch").Bool("ready", v.Ready).Time("since", v.Since)
 	if v.Cause != "" {
 		line = line.Str("cause", v.Cause)
 	}

@@ -242,7 +242,7 @@ func newCluster(dir string, logger zerolog.Logger) (cluster, error) {
 		return cluster{}, err
 	}
 	if err := sweep(parent); err != nil {
-		logger.Warn().Err(err).Msg("postgres: what an earlier process left behind cannot be removed")
+		line(logger.Warn(), "postgres_leftovers").AnErr("cause", err).Msg("postgres: what an earlier process left behind cannot be removed")
 	}
 	f, err := newFolder(parent, who)
 	if err != nil {

@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/jackc/pgx/v5"
+	"github.com/rs/zerolog"
 
 	"github.com/seed-4ff2b7b9/supervised/internal/ports"
 )
@@ -75,7 +76,7 @@ func (s *Server) begin(ctx context.Context) error {
 			s.pinned, s.proven = true, true
 			if !p.told {
 				p.told = true
-				s.logger.Info().Int("pid", p.pid).Int("port", s.Port()).Msg("postgres accepts connections")
+				line(s.logger.Info(), "postgres_accepts").Int("pid", p.pid).Int("port", s.Port()).Msg("postgres accepts connections")
 			}
 			return nil
 		case <-p.exited:
@@ -111,7 +112,7 @@ func (s *Server) learn(p *process, since time.Time) error {
 	}
 	if elapsed > orphanPatience {
 		if n := killOrphans(s.cluster.data()); n > 0 {
-			s.logger.Warn().Int("processes", n).Msg("postgres: killed what an earlier server left running")
+			line(s.logger.Warn(), "postgres_orphans_killed").Int("count", n).Msg("postgres: killed what an earlier server left running")
 		}
 	}
 	return nil
@@ -311,7 +312,7 @@ func (s *Server) end(modes ...StopMode) {
 		if err == nil {
 			return
 		}
-		s.logger.Warn().Err(err).Msg("postgres does not stop")
+		line(s.logger.Warn(), "postgres_does_not_stop").AnErr("cause", err).Msg("postgres does not stop")
 	}
 	_ = s.Kill() // it may have ended by itself
 }
@@ -347,7 +348,7 @@ func (s *Server) Serve(ctx context.Context) error {
 	p := s.latest() // it may have died already
 	if p != nil && p.wait(ctx) != nil {
 		s.end(Fast, Immediate)
-		s.logger.Info().Int("pid", p.pid).Msg("postgres stopped")
+		line(s.logger.Info(), "postgres_stopped").Int("pid", p.pid).Msg("postgres stopped")
 		return ctx.Err()
 	}
 	if s.closing.Err() != nil {
@@ -357,6 +358,11 @@ func (s *Server) Serve(ctx context.Context) error {
 		return fmt.Errorf("postgres: the server ended right after its start")
 	}
 	err := fmt.Errorf("postgres: the server (pid %d) ended: %w", p.pid, ended(p.err))
-	s.logger.Warn().Err(err).Msg("postgres died")
+	line(s.logger.Warn(), "postgres_died").AnErr("cause", err).Msg("postgres died")
 	return err
+}
+
+// line says in a line of the log what it is about.
+func line(of *zerolog.Event, event string) *zerolog.Event {
+	return of.Str("event", event).Str("actor", "postgres")
 }

@@ -1,6 +1,7 @@
 package observe
 
 import (
+	"regexp"
 	"strings"
 	"testing"
 
@@ -8,6 +9,8 @@ import (
 	"github.com/prometheus/prometheus/model/rulefmt"
 	"github.com/prometheus/prometheus/promql/parser"
 	"github.com/stretchr/testify/require"
+
+	"github.com/seed-4ff2b7b9/supervised/internal/logdoc"
 )
 
 const alertsFile = "../../contrib/prometheus/alerts.yml"
@@ -86,6 +89,22 @@ func TestEveryAlertSaysWhatToDo(t *testing.T) {
 		}
 	}
 }
+
+// TestRunbooksSendPeopleToEventsThatThereAre: what a runbook says to look for in the log can be there.
+func TestRunbooksSendPeopleToEventsThatThereAre(t *testing.T) {
+	doc, err := logdoc.Read("../../docs/logs.md")
+	require.NoError(t, err)
+	found := 0
+	for _, rule := range readAlerts(t) {
+		for _, event := range eventToLookFor.FindAllStringSubmatch(rule.Annotations["runbook"], -1) {
+			found++
+			require.Contains(t, doc.Events, event[1], rule.Alert)
+		}
+	}
+	require.Greater(t, found, 3)
+}
+
+var eventToLookFor = regexp.MustCompile(`event=(\w+)`)
 
 func TestWhatAnAlertLooksAtIsFound(t *testing.T) {
 	e, err := syntax.ParseExpr(`min_over_time(a[2m]) > 0 and (b{x="1"} >= ignoring(x) c) unless d == 1`)

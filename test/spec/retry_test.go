@@ -63,10 +63,10 @@ func backsOff(t *testing.T) {
 	require.ErrorIs(t, <-ended, context.Canceled)
 	for i, milliseconds := range []float64{100, 200, 400, 400, 400} {
 		require.EqualValues(t, i+1, attempts[i].fields["attempt"])
-		require.InDelta(t, milliseconds, attempts[i].fields["next_in"], 50)
+		require.InDelta(t, milliseconds, attempts[i].fields["wait"], 50)
 		if i > 0 {
 			waited := attempts[i].at.Sub(attempts[i-1].at)
-			planned := time.Duration(attempts[i-1].fields["next_in"].(float64) * float64(time.Millisecond))
+			planned := time.Duration(attempts[i-1].fields["wait"].(float64) * float64(time.Millisecond))
 			require.GreaterOrEqual(t, waited, planned-20*time.Millisecond)
 		}
 	}
