@@ -82,11 +82,7 @@ func (p *Pool) logEvents() (end func()) {
 	go p.log.Run()
 	go func() {
 		defer close(told)
-		for e := range events {
-			if e.Kind != EventActor {
-				e.log(p.cfg.Logger)
-			}
-		}
+		logAll(events, p.cfg.Logger)
 	}()
 	return func() {
 		<-told
@@ -107,8 +103,9 @@ func (k EventKind) level() zerolog.Level {
 	}
 }
 
+// log writes the line of an event.
 func (e Event) log(to *zerolog.Logger) {
-	l := to.WithLevel(e.Kind.level()).Time("at", e.At).Str("event", string(e.Kind)).Str("actor", "pool")
+	l := e.line(to)
 	if e.PID != 0 {
 		l = l.Int("slot", e.Slot).Uint32("pid", e.PID)
 	}
@@ -122,7 +119,7 @@ func (e Event) log(to *zerolog.Logger) {
 		l = l.Str("what", e.What)
 	}
 	if e.Held != 0 {
-		l = l.Stringer("held", e.Held.Round(time.Millisecond))
+		l = l.Dur("held", e.Held.Round(time.Millisecond))
 	}
 	if e.Took != 0 {
 		l = l.Dur("took", e.Took).Int("attempts", e.Attempts)
@@ -131,6 +128,11 @@ func (e Event) log(to *zerolog.Logger) {
 		l = l.AnErr("cause", e.Err)
 	}
 	l.Msg(e.Kind.sentence())
+}
+
+// line begins a line about an event of this kind.
+func (e Event) line(to *zerolog.Logger) *zerolog.Event {
+	return to.WithLevel(e.Kind.level()).Time("at", e.At).Str("event", string(e.Kind)).Str("actor", "pool")
 }
 
 func (k EventKind) sentence() string {

@@ -22,6 +22,7 @@ import (
 	"go.uber.org/goleak"
 
 	"github.com/seed-4ff2b7b9/supervised/internal/config"
+	"github.com/seed-4ff2b7b9/supervised/internal/logdoc"
 	"github.com/seed-4ff2b7b9/supervised/internal/postgres/pgtest"
 	"github.com/seed-4ff2b7b9/supervised/internal/secret/canary"
 )
@@ -100,6 +101,7 @@ func start(t *testing.T, env []string, args ...string) *process {
 		_ = p.cmd.Process.Kill() // it has ended by itself, mostly
 		<-p.exited
 		require.Nil(t, canary.Find(p.output()), "the password got out")
+		p.requireDocumentedLog()
 		if t.Failed() {
 			t.Logf("output of %v:\n%s", args, p.output())
 		}
@@ -135,6 +137,18 @@ func (p *process) wait() int {
 	case <-time.After(patience):
 		require.Fail(p.t, "the process does not end")
 		return -1
+	}
+}
+
+// requireDocumentedLog holds each line that is in JSON to docs/logs.md.
+func (p *process) requireDocumentedLog() {
+	p.t.Helper()
+	doc, err := logdoc.Read("../../docs/logs.md")
+	require.NoError(p.t, err)
+	for _, line := range p.errors() {
+		if strings.HasPrefix(line, "{") {
+			require.NoError(p.t, doc.Check([]byte(line)))
+		}
 	}
 }
 

@@ -49,8 +49,8 @@ func TestAnOldLeaseIsTakenAway(t *testing.T) {
 			stubborn.Release()
 			require.EqualValues(t, 1, p.Stat().Revoked)
 			for _, line := range [][]string{
-				{`"level":"warn"`, `"event":"overdue"`, `"label":"stubborn"`, `"held":"`, "server.TestAnOldLease"},
-				{`"level":"error"`, `"event":"revoked"`, `"label":"stubborn"`, `"held":"`, "server.TestAnOldLease"},
+				{`"level":"warn"`, `"event":"overdue"`, `"label":"stubborn"`, `"held":`, "server.TestAnOldLease"},
+				{`"level":"error"`, `"event":"revoked"`, `"label":"stubborn"`, `"held":`, "server.TestAnOldLease"},
 			} {
 				require.Eventually(t, func() bool {
 					for written := range strings.Lines(log.String()) {
