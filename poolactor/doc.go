@@ -58,6 +58,17 @@
 // and outlive crashes of the actors. After Suspend and Evict no connection is open, and none is opened before Resume;
 // callers wait meanwhile.
 //
+// # Looking at it
+//
+// Stat, Holders, Slots, Contact and Snapshot are pictures of the moment: they never block, and work while the pool's actor
+// is down. Events tells what happens; a reader that is slow loses some, which Stat counts. Config.Logger gets one line for
+// each event, and one for a storm of them; docs/logs.md in this module lists events and fields.
+//
+// Config.Tracer is told of each lease, how long it was waited for and held, and, if it is a DialTracer as well, of each
+// attempt to open a connection. The packages poolprom and poolotel below this one are tracers that show the pool to
+// Prometheus and OpenTelemetry; Tracers joins several. Statements are not the pool's: ConnConfig.Tracer takes any
+// pgx.QueryTracer.
+//
 // # How it works
 //
 // Every connection has a slot, and every slot a word that says who may use it; words change by compare-and-swap only.
