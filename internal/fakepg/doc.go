@@ -18,8 +18,10 @@
 //     which do nothing but answer;
 //   - "fail CODE", which answers with an ERROR of that SQLSTATE.
 //
-// Both the simple and the extended protocol are spoken. A parameter without a cast has the type that Parse names, or
-// text. COPY, notifications, cursors and tables with rows in them do not exist here.
+// Both the simple and the extended protocol are spoken. A parameter of a select without a cast has the type that Parse
+// names, or text; those of other statements have whatever type the client takes for the value's. COPY, notifications,
+// cursors and tables with rows in them do not exist here. Server.Script answers what the server does not understand, or
+// otherwise.
 package fakepg
 
 // DSN leads to a Server, if its Dial and Lookup are the configuration's DialFunc and LookupFunc.

@@ -25,7 +25,7 @@ func (s *session) parse(m *pgproto3.Parse) error {
 	if len(pieces) == 1 {
 		sql = pieces[0]
 	}
-	st, err := parseStatement(sql, m.ParameterOIDs)
+	st, err := s.understand(sql, m.ParameterOIDs)
 	if err != nil {
 		return err
 	}
@@ -46,7 +46,7 @@ func (s *session) bind(m *pgproto3.Bind) error {
 	args := make([]datum, len(st.params))
 	for i, raw := range m.Parameters {
 		var err error
-		if args[i], err = decode(raw, st.params[i], formatOf(m.ParameterFormatCodes, i)); err != nil {
+		if args[i], err = s.argument(raw, st.params[i], formatOf(m.ParameterFormatCodes, i)); err != nil {
 			return err
 		}
 	}

@@ -8,9 +8,10 @@ import (
 
 // Statement is one statement as the server began to run it.
 type Statement struct {
-	PID uint32
-	SQL string // as it was sent, without the spaces around it
-	At  time.Time
+	PID  uint32
+	SQL  string // as it was sent, without the spaces around it
+	Args []any  // its parameters, each as a text or nil
+	At   time.Time
 }
 
 // facts is what the server has seen; Server.mu guards it.
@@ -39,9 +40,7 @@ func (s *Server) LogIns() int { return read(s, func(f *facts) int { return f.log
 // Connections counts the connections that are logged in. A statement that still runs keeps its connection, also when
 // the client has gone.
 func (s *Server) Connections() int {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return len(s.backend)
+	return len(s.PIDs())
 }
 
 // PeakConnections is the most that Connections ever was.
@@ -51,7 +50,19 @@ func (s *Server) PeakConnections() int { return read(s, func(f *facts) int { ret
 func (s *Server) PIDs() []uint32 {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return slices.Sorted(maps.Keys(s.backend))
+	return s.connected()
+}
+
+// connected is PIDs; s.mu is held.
+func (s *Server) connected() []uint32 {
+	var pids []uint32
+	for pid, session := range s.backend {
+		if !session.ended() { // one that was ended has gone, even if its goroutine has not yet
+			pids = append(pids, pid)
+		}
+	}
+	slices.Sort(pids)
+	return pids
 }
 
 // Parameters are the start-up parameters (user and database among them) that this PID logged in with; nil for an

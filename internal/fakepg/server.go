@@ -31,6 +31,7 @@ type Server struct {
 	refusedParams map[string]string // parameter -> SQLSTATE
 	password      *string           // nil: nobody is asked for one
 	standby       bool
+	script        func(sql string) *Scripted // nil: there is none
 
 	open    map[*session]struct{} // every accepted connection that has not ended
 	backend map[uint32]*session   // those of them that are logged in
@@ -167,7 +168,7 @@ func (s *Server) register(session *session, parameters map[string]string) bool {
 	session.key = secretKey(session.pid)
 	s.backend[session.pid] = session
 	s.facts.logIns++
-	s.facts.peak = max(s.facts.peak, len(s.backend))
+	s.facts.peak = max(s.facts.peak, len(s.connected()))
 	s.facts.startUps[session.pid] = parameters
 	return true
 }

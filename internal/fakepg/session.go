@@ -7,7 +7,9 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/jackc/pgx/v5/pgconn"
 	"github.com/jackc/pgx/v5/pgproto3"
+	"github.com/jackc/pgx/v5/pgtype"
 )
 
 // errEnded says that the connection is over; there is nobody to tell it to.
@@ -33,6 +35,7 @@ type session struct {
 	inBatch  bool // a round trip has begun and was not answered with ReadyForQuery
 	skipping bool // an extended round trip failed: everything up to Sync is ignored
 
+	types      *pgtype.Map // for scripted values; nil until one comes
 	settings   settings
 	prepared   map[string]*statement
 	portals    map[string]*portal
@@ -166,7 +169,7 @@ func (s *session) query(text string) error {
 		return nil
 	}
 	for _, piece := range pieces {
-		statement, err := parseStatement(piece, nil)
+		statement, err := s.understand(piece, nil)
 		if err != nil {
 			return err
 		}
@@ -287,10 +290,18 @@ func (s *Server) isStandby() bool {
 }
 
 // failure is an error as it is told to a client.
-type failure struct{ severity, code, message string }
+type failure struct {
+	severity, code, message string
+	more                    pgconn.PgError // of a scripted one: what else is told; severity, code and message are above
+}
 
-func failed(code, message string) *failure { return &failure{"ERROR", code, message} }
-func fatal(code, message string) *failure  { return &failure{"FATAL", code, message} }
+func failed(code, message string) *failure {
+	return &failure{severity: "ERROR", code: code, message: message}
+}
+
+func fatal(code, message string) *failure {
+	return &failure{severity: "FATAL", code: code, message: message}
+}
 
 func (f *failure) Error() string { return f.severity + " " + f.code + ": " + f.message }
 
@@ -300,6 +311,15 @@ func (f *failure) response() *pgproto3.ErrorResponse {
 		SeverityUnlocalized: f.severity,
 		Code:                f.code,
 		Message:             f.message,
+		Detail:              f.more.Detail,
+		Hint:                f.more.Hint,
+		Position:            f.more.Position,
+		Where:               f.more.Where,
+		SchemaName:          f.more.SchemaName,
+		TableName:           f.more.TableName,
+		ColumnName:          f.more.ColumnName,
+		DataTypeName:        f.more.DataTypeName,
+		ConstraintName:      f.more.ConstraintName,
 	}
 }
 

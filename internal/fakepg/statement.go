@@ -20,6 +20,7 @@ type statement struct {
 	params  []uint32     // types of its parameters
 	targets []expression // what a select computes
 	from    *series      // nil: one row
+	script  *Scripted    // nil: the server answers by itself
 }
 
 // series is generate_series(first, last).
@@ -27,7 +28,7 @@ type series struct{ first, last expression }
 
 var (
 	parameterPattern = regexp.MustCompile(`\$(\d+)`)
-	castPattern      = regexp.MustCompile(`\$(\d+)\s*::\s*(\w+)`)
+	castPattern      = regexp.MustCompile(`\$(\d+)\s*::\s*(\w+(?:\[\])?)`)
 )
 
 // parseStatement parses one statement. given are the parameter types that Parse names; the rest is found out.
@@ -50,11 +51,6 @@ func parseStatement(sql string, given []uint32) (*statement, error) {
 			return nil, syntaxError(st.tokens[0])
 		}
 	}
-	for i, oid := range st.params {
-		if oid == 0 {
-			st.params[i] = pgtype.TextOID
-		}
-	}
 	return st, nil
 }
 
@@ -67,7 +63,8 @@ var knownVerbs = map[string]bool{
 	"listen": true, "unlisten": true, "prepare": true, "declare": true, "close": true, "load": true, "do": true,
 }
 
-// parameterTypes finds out how many parameters there are, and which types were given or written as a cast.
+// parameterTypes finds out how many parameters there are, and which types were given or written as a cast. The type 0 is
+// that of whatever the client takes for the value's.
 func parameterTypes(sql string, given []uint32) []uint32 {
 	count := len(given)
 	for _, found := range parameterPattern.FindAllStringSubmatch(sql, -1) {
@@ -77,7 +74,7 @@ func parameterTypes(sql string, given []uint32) []uint32 {
 	types := make([]uint32, count)
 	for _, found := range castPattern.FindAllStringSubmatch(sql, -1) {
 		if number, _ := strconv.Atoi(found[1]); number >= 1 && number <= count {
-			types[number-1] = typeNames[strings.ToLower(found[2])]
+			types[number-1], _ = TypeNamed(found[2])
 		}
 	}
 	for i, oid := range given {
@@ -165,7 +162,7 @@ func (st *statement) rest(i int) string {
 
 // perform runs one statement and sends its rows and its tag.
 func (s *session) perform(st *statement, args []datum, formats []int16) error {
-	s.server.record(s.pid, st.sql)
+	s.server.record(s.pid, st.sql, args)
 	if s.txStatus == 'E' && !st.endsTransaction() {
 		return failed("25P02", "current transaction is aborted, commands ignored until end of transaction block")
 	}
@@ -179,6 +176,9 @@ func (s *session) perform(st *statement, args []datum, formats []int16) error {
 
 // carryOut does what the statement asks and returns its command tag.
 func (s *session) carryOut(st *statement, args []datum, formats []int16) (string, error) {
+	if st.script != nil {
+		return s.follow(st, args, formats)
+	}
 	switch st.verb {
 	case "select":
 		return s.selectRows(st, args, formats)
@@ -251,10 +251,16 @@ func (e expression) number(s *session, args []datum) (int64, error) {
 	return number, nil
 }
 
-func (s *Server) record(pid uint32, sql string) {
+func (s *Server) record(pid uint32, sql string, args []datum) {
+	given := make([]any, len(args))
+	for i, arg := range args {
+		if !arg.null {
+			given[i] = arg.text
+		}
+	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.facts.statements = append(s.facts.statements, Statement{PID: pid, SQL: sql, At: time.Now()})
+	s.facts.statements = append(s.facts.statements, Statement{PID: pid, SQL: sql, Args: given, At: time.Now()})
 }
 
 func asDuration(seconds float64) time.Duration { return time.Duration(seconds * float64(time.Second)) }
