@@ -5,31 +5,33 @@ import (
 	"fmt"
 
 	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgconn"
 
-	"github.com/seed-4ff2b7b9/supervised/internal/fakepg"
 	"github.com/seed-4ff2b7b9/supervised/poolactor"
+	"github.com/seed-4ff2b7b9/supervised/poolactor/pooltest"
 )
 
 // Retry runs the whole transaction again if the server asks for it, or if the connection is lost before the COMMIT.
 func ExamplePool_Retry() {
-	server := fakepg.New()
+	server := pooltest.New()
 	defer server.Close()
 	ctx := context.Background()
-	pool, err := poolactor.Open(ctx, inMemory(server))
+	pool, err := poolactor.Open(ctx, server.Config())
 	if err != nil {
 		fmt.Println(err)
 		return
 	}
 	defer pool.Close()
 
+	const withdraw = "update accounts set balance = balance - 5 where id = 1"
+	server.Answer(withdraw, // the first one meets a serialization failure
+		pooltest.Answer{Err: &pgconn.PgError{Code: "40001"}}, pooltest.Answer{Tag: "UPDATE 1"})
+
 	attempts := 0
 	policy := poolactor.RetryPolicy{TxOptions: pgx.TxOptions{IsoLevel: pgx.Serializable}}
 	err = pool.Retry(ctx, policy, func(ctx context.Context, tx pgx.Tx) error {
-		sql := "update accounts set balance = balance - 5 where id = 1"
-		if attempts++; attempts == 1 {
-			sql = "fail 40001" // the server in memory answers this with a serialization failure
-		}
-		_, err := tx.Exec(ctx, sql)
+		attempts++
+		_, err := tx.Exec(ctx, withdraw)
 		return err
 	})
 	fmt.Println(attempts, "attempts:", err)
@@ -39,10 +41,10 @@ func ExamplePool_Retry() {
 
 // For a restart of the server, or a move to another one: callers wait, and nobody fails.
 func ExamplePool_Evict() {
-	server := fakepg.New()
+	server := pooltest.New()
 	defer server.Close()
 	ctx := context.Background()
-	pool, err := poolactor.Open(ctx, inMemory(server))
+	pool, err := poolactor.Open(ctx, server.Config())
 	if err != nil {
 		fmt.Println(err)
 		return

@@ -13,22 +13,15 @@ import (
 	"github.com/thejerf/suture/v4"
 
 	"github.com/seed-4ff2b7b9/supervised/actors"
-	"github.com/seed-4ff2b7b9/supervised/internal/fakepg"
 	"github.com/seed-4ff2b7b9/supervised/poolactor"
+	"github.com/seed-4ff2b7b9/supervised/poolactor/pooltest"
 	"github.com/seed-4ff2b7b9/supervised/supervisor"
 )
 
 // The examples run against a server in memory, so that their output is checked without PostgreSQL. An application begins
-// with poolactor.ParseConfig, as the first example does.
-func inMemory(server *fakepg.Server) poolactor.Config {
-	return poolactor.Config{
-		ConnConfig: server.Config(), DialFunc: server.Dial, CancelDialFunc: server.CancelDial, LookupFunc: server.Lookup,
-	}
-}
-
-// README.md shows this code, but for what belongs to the server in memory.
+// with ParseConfig, as this one does. README.md shows this code, but for what belongs to the server in memory.
 func Example() {
-	server := fakepg.New()
+	server := pooltest.New()
 	defer server.Close()
 
 	program := func(ctx context.Context, dsn string) error {
@@ -37,7 +30,8 @@ func Example() {
 			return err
 		}
 
-		cfg.DialFunc, cfg.CancelDialFunc, cfg.LookupFunc = server.Dial, server.CancelDial, server.Lookup
+		inMemory := server.Config()
+		cfg.DialFunc, cfg.CancelDialFunc, cfg.LookupFunc = inMemory.DialFunc, inMemory.CancelDialFunc, inMemory.LookupFunc
 
 		pool, err := poolactor.Open(ctx, cfg)
 		if err != nil {
@@ -80,7 +74,7 @@ func Example() {
 		fmt.Println("numbers:", numbers)
 		return nil
 	}
-	fmt.Println(program(context.Background(), fakepg.DSN))
+	fmt.Println(program(context.Background(), "postgres://app:secret@db.test:5432/app?sslmode=disable"))
 	// Output:
 	// server: 15.0
 	// numbers: [7 7 7]
@@ -89,10 +83,10 @@ func Example() {
 
 // With leases a connection for the time of a function, and releases it however that ends.
 func ExamplePool_With() {
-	server := fakepg.New()
+	server := pooltest.New()
 	defer server.Close()
 	ctx := context.Background()
-	pool, err := poolactor.Open(ctx, inMemory(server))
+	pool, err := poolactor.Open(ctx, server.Config())
 	if err != nil {
 		fmt.Println(err)
 		return
@@ -114,10 +108,10 @@ func ExamplePool_With() {
 
 // WithTx commits if the function returns nil, and rolls back if it returns an error or panics.
 func ExamplePool_WithTx() {
-	server := fakepg.New()
+	server := pooltest.New()
 	defer server.Close()
 	ctx := context.Background()
-	pool, err := poolactor.Open(ctx, inMemory(server))
+	pool, err := poolactor.Open(ctx, server.Config())
 	if err != nil {
 		fmt.Println(err)
 		return
@@ -139,8 +133,8 @@ func ExamplePool_WithTx() {
 	default:
 		fmt.Println("done")
 	}
-	for _, sql := range server.Statements() {
-		fmt.Println(sql)
+	for _, statement := range server.Statements() {
+		fmt.Println(statement.SQL)
 	}
 	// Output:
 	// done
@@ -152,11 +146,11 @@ func ExamplePool_WithTx() {
 
 // A server that lets nobody in makes calls wait. What ends the wait says what was tried.
 func ExampleUnavailableError() {
-	server := fakepg.New()
+	server := pooltest.New()
 	defer server.Close()
 	server.Refuse("28P01", `password authentication failed for user "app"`)
 	ctx := context.Background()
-	pool, err := poolactor.Open(ctx, inMemory(server))
+	pool, err := poolactor.Open(ctx, server.Config())
 	if err != nil {
 		fmt.Println(err)
 		return
@@ -178,10 +172,10 @@ func ExampleUnavailableError() {
 
 // A label says in Holders, in errors and on the ops page who holds a connection.
 func ExampleWithLabel() {
-	server := fakepg.New()
+	server := pooltest.New()
 	defer server.Close()
 	ctx := context.Background()
-	cfg := inMemory(server)
+	cfg := server.Config()
 	cfg.MaxSize = 1
 	pool, err := poolactor.Open(ctx, cfg)
 	if err != nil {
@@ -214,10 +208,10 @@ func ExampleWithLabel() {
 
 // A pool in a supervision tree of the application's own: it is up before what needs it, and stops after that.
 func ExamplePool_Service() {
-	server := fakepg.New()
+	server := pooltest.New()
 	defer server.Close()
 	ctx := context.Background()
-	pool, err := poolactor.New(inMemory(server))
+	pool, err := poolactor.New(server.Config())
 	if err != nil {
 		fmt.Println(err)
 		return
@@ -307,10 +301,10 @@ func (b *bookkeeper) Handle(ctx context.Context, m bookkeeping) error {
 
 // An actor leases by message: the answer comes to its mailbox, and its loop is never blocked.
 func ExamplePool_Ref() {
-	server := fakepg.New()
+	server := pooltest.New()
 	defer server.Close()
 	ctx := context.Background()
-	cfg := inMemory(server)
+	cfg := server.Config()
 	cfg.MaxSize = 1
 	pool, err := poolactor.Open(ctx, cfg)
 	if err != nil {
@@ -347,10 +341,10 @@ func ExamplePool_Ref() {
 
 // The edge drains first, with the pool still serving, so no request that began before fails; only then the pool closes.
 func ExamplePool_Shutdown() {
-	db := fakepg.New()
+	db := pooltest.New()
 	defer db.Close()
 	ctx := context.Background()
-	pool, err := poolactor.Open(ctx, inMemory(db))
+	pool, err := poolactor.Open(ctx, db.Config())
 	if err != nil {
 		fmt.Println(err)
 		return
