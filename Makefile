@@ -90,18 +90,23 @@ cover-gate: ## check the cover profiles of the last make test COVER=1
 	@go run ./internal/covergate -min 90 -of $(COVERED) $(BUILD)/cover.*.out
 
 .PHONY: lint
-lint: ## check format, go vet and staticcheck; golangci-lint and shellcheck where they are installed
+lint: ## check format, go vet, staticcheck and the exported API; golangci-lint and shellcheck where they are installed
 	@unformatted=$$($(TOOL) gofumpt -l .); if [ -n "$$unformatted" ]; then \
 		printf 'not in the format of gofumpt, make fmt mends it:\n%s\n' "$$unformatted"; exit 1; fi
 	@for tags in '' failpoint; do go vet -tags="$$tags" ./...; $(TOOL) staticcheck -tags="$$tags" ./...; done
 	@for module in $(NESTED); do ( cd "$$module"; for tags in '' failpoint; do go vet -tags="$$tags" ./...; \
 		go tool -modfile=../../internal/tools/go.mod staticcheck -tags="$$tags" ./...; done ); done
+	@go run ./internal/apicheck
 	@case "$$(golangci-lint version --short 2>/dev/null || :)" in 2.*) golangci-lint run ./... ;; esac
 	@if command -v shellcheck >/dev/null; then shellcheck .ci/run internal/setup/*.sh; fi
 
 .PHONY: fmt
 fmt: ## bring all Go files into the format of gofumpt
 	@$(TOOL) gofumpt -l -w .
+
+.PHONY: api
+api: ## record what the public packages export in api, where make lint looks whether something is missing or has changed
+	@go run ./internal/apicheck -write
 
 .PHONY: mutants
 mutants: ## break each rule of the code once and see that a test turns red
