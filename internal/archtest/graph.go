@@ -1,5 +1,5 @@
 // Package archtest states the structure of the house, which room may know which other, and what goes for every room. Its
-// tests hold the packages to it, and README.md to the code. ARCHITECTURE.md says why the rooms are as they are.
+// tests hold the packages to it, and what the documents show to the code. ARCHITECTURE.md says why the rooms are as they are.
 package archtest
 
 import (
