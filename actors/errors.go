@@ -57,6 +57,7 @@ type CrashedError struct {
 	Err error
 }
 
+// Error names the actor and tells how the life ended.
 func (e *CrashedError) Error() string {
 	return fmt.Sprintf("actors: %s ended its life before it answered: %v", e.Actor, e.Err)
 }

@@ -88,6 +88,8 @@ type Config struct {
 	// Reset says what is done about a session between two leases. Default ResetSmart.
 	Reset ResetPolicy
 
+	// Retry says how connections are opened while the server does not let anybody in, Health how dead ones are found, and
+	// Supervision how the pool's actors are restarted when they crash. The zero values are their defaults.
 	Retry       RetryConfig
 	Health      HealthConfig
 	Supervision SupervisionConfig

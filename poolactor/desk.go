@@ -10,7 +10,7 @@ import (
 
 // ToPool is what other actors send to a pool: a request for a lease, answered on Reply, or a lease to release.
 type ToPool struct {
-	Acquire messages.Acquire
+	Acquire messages.Acquire     // how to wait, and as whom; used if Release is nil
 	Release *Lease               // nil: this is an Acquire
 	Reply   actors.Reply[*Lease] // of an Acquire; a Release needs none
 }

@@ -102,7 +102,7 @@ func (e *ExhaustedError) Unwrap() error { return e.Err }
 
 // UnavailableError says that the wait for a connection ended while the server let nobody in.
 type UnavailableError struct {
-	Target   Target
+	Target   Target        // which server
 	Attempts int           // scheduled attempts that failed since the outage began
 	Since    time.Time     // when the first of them failed
 	NextIn   time.Duration // until the next scheduled attempt
@@ -158,8 +158,8 @@ func (e *SuspendError) Unwrap() error { return e.Err }
 
 // ShutdownError says what was still out when a shutdown ran out of time. Those leases were revoked.
 type ShutdownError struct {
-	Holders []Holder
-	Err     error // the context's error, or what else went wrong
+	Holders []Holder // whose leases they were, the longest held first
+	Err     error    // the context's error, or what else went wrong
 }
 
 // Error names the holders.

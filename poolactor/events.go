@@ -30,18 +30,18 @@ const (
 
 // Event is one thing that happened to the pool. Fields that do not apply are zero.
 type Event struct {
-	At       time.Time
-	Kind     EventKind
-	Slot     int
-	PID      uint32
-	Label    string
+	At       time.Time     // when it happened
+	Kind     EventKind     // what happened
+	Slot     int           // which of the pool's places it is about
+	PID      uint32        // the server process of its connection
+	Label    string        // from WithLabel, of the lease that it is about
 	Stack    string        // where a forgotten, overdue or revoked lease was acquired, if that was recorded
 	Held     time.Duration // how long it had been held
 	Took     time.Duration // how long an outage lasted
 	Attempts int           // scheduled attempts that failed in it
 	Actor    string        // the actor's path in the tree
 	What     string        // what the actor did, or where it panicked: the hook, or connecting
-	Err      error
+	Err      error         // why
 }
 
 // Events returns what happens from now on, until ctx or the pool ends. A reader that is slow loses events, which Stat

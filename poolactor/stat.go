@@ -16,10 +16,10 @@ import (
 // Stat is a picture of the pool, made from the words of its slots: taking it never blocks and works while the actor is
 // down. Its figures are read one after the other, so under load they need not add up exactly.
 type Stat struct {
-	Max, Min int
+	Max, Min int // the sizes that are in force, or wished for: Config.MaxSize and MinSize, or what Resize made of them
 
 	Idle     int // rest, or are on offer
-	Leased   int
+	Leased   int // are out
 	Checking int // are being checked
 	Cleaning int // are being made fit after a lease
 	Opening  int // ordered or being dialled
@@ -42,18 +42,18 @@ type Stat struct {
 	Closed        int64         // connections closed
 	Expired       int64         // those of them that had reached MaxLifetime
 	Unused        int64         // those of them that nobody had used for MaxIdleTime
-	Checks        int64
-	FailedCheck   int64
-	Cleanings     int64
-	Forgotten     int64 // leases found by the garbage collector
-	Revoked       int64 // leases taken away: held for longer than LeaseMaxAge, or out when the pool ended
-	LostEvents    uint64
+	Checks        int64         // round trips that asked whether a connection is alive
+	FailedCheck   int64         // checks, and looks at the socket, that found a connection dead or silent
+	Cleanings     int64         // sessions that were cleaned between two leases
+	Forgotten     int64         // leases found by the garbage collector
+	Revoked       int64         // leases taken away: held for longer than LeaseMaxAge, or out when the pool ended
+	LostEvents    uint64        // events that readers of Events did not get because they were slow
 	Outages       int64         // that began
 	OutageTime    time.Duration // of all that are over
 
 	Outage   messages.Outage // the zero Outage while the server is believed to be up
-	Suspends bool
-	Closes   bool
+	Suspends bool            // Suspend was called, and Resume was not
+	Closes   bool            // Shutdown or Close was called
 }
 
 // Total is how many connections count against Max.
@@ -153,8 +153,8 @@ func (p *Pool) holder(s *slot, w word, now int64) Holder {
 
 // SlotState is one of the pool's places, for the ops page.
 type SlotState struct {
-	Slot    int
-	State   string
+	Slot    int           // its number, from 0
+	State   string        // what becomes of it, in a word
 	PID     uint32        // 0 without a connection
 	Age     time.Duration // of the connection
 	Leases  uint64        // granted on this place so far

@@ -43,6 +43,7 @@ type GaveUpError struct {
 	Cause error
 }
 
+// Error tells who, after how many restarts, and the cause.
 func (e *GaveUpError) Error() string {
 	return fmt.Sprintf("supervisor: gave up on %s after %s: %v", e.Who, times(e.Restarts, "restart"), e.Cause)
 }
@@ -62,6 +63,7 @@ type StopError struct {
 	Err error
 }
 
+// Error lists the services that still ran.
 func (e *StopError) Error() string {
 	text := "supervisor: did not stop in time: " + strings.Join(e.Paths, ", ")
 	if e.Err != nil {

@@ -92,16 +92,17 @@ type Node struct {
 	Name string `json:"name"`
 	// Path leads from the root to here, like "root/data/pool".
 	Path string `json:"path"`
-	Kind Kind   `json:"kind"`
-	// State is what it does, since when.
+	// Kind tells what stands here.
+	Kind Kind `json:"kind"`
+	// State is what it does, Since when.
 	State State     `json:"state"`
 	Since time.Time `json:"since"`
 	// Restarts counts the lives begun after the first, whatever the reason: a failure, its group, a request.
 	Restarts int `json:"restarts"`
 	// RestartedAt is when the last ones of these began, newest last; at most 64.
 	RestartedAt []time.Time `json:"restarted_at,omitempty"`
-	// LastError is how the last life that failed ended, and when; LastStack is where, if it panicked. They stay after a
-	// recovery.
+	// LastError is how the last life that failed ended, and LastErrorAt when; LastStack is where, if it panicked. They stay
+	// after a recovery.
 	LastError   string    `json:"last_error,omitempty"`
 	LastErrorAt time.Time `json:"last_error_at,omitzero"`
 	LastStack   string    `json:"last_stack,omitempty"`

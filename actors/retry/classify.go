@@ -26,6 +26,7 @@ const (
 	Unsupported
 )
 
+// String gives the class in a word.
 func (c Class) String() string {
 	switch c {
 	case Wait:
