@@ -69,6 +69,16 @@
 // Prometheus and OpenTelemetry; Tracers joins several. Statements are not the pool's: ConnConfig.Tracer takes any
 // pgx.QueryTracer.
 //
+// # Hooks
+//
+// Config.BeforeConnect may change each dial, its password above all; AfterConnect makes a connection ready, BeforeClose sees
+// it go.
+//
+// # Tests
+//
+// Package pooltest is a PostgreSQL in memory for the unit tests of programs that use a pool: it answers what a test tells it
+// to, and fails when the test wants it to.
+//
 // # How it works
 //
 // Every connection has a slot, and every slot a word that says who may use it; words change by compare-and-swap only.
