@@ -9,13 +9,6 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// isPublic tells whether programs can import a package of ours and count on it.
-func isPublic(p pkg) bool {
-	folder, isOurs := inModule(p.ImportPath)
-	return isOurs && len(p.GoFiles) > 0 && p.Name != "main" && !strings.Contains("/"+folder+"/", "/internal/") &&
-		!strings.HasPrefix(folder, "test/")
-}
-
 func TestEveryExportedNameIsDocumented(t *testing.T) {
 	g, err := load(t.Context(), "../..", "")
 	require.NoError(t, err)

@@ -31,15 +31,24 @@ return nil }
 // declares tells a block of declarations from one of statements.
 var declares = regexp.MustCompile(`(?m)^(func [\w(]|import )`)
 
-// shortNames are the packages that blocks need not import.
+// shortNames are the packages that blocks need not import, beside our own public ones.
 var shortNames = map[string]string{
 	"context": "context", "errors": "errors", "fmt": "fmt", "http": "net/http", "log": "log", "net": "net", "os": "os",
 	"runtime": "runtime", "signal": "os/signal", "slog": "log/slog", "sql": "database/sql", "strings": "strings", "sync": "sync",
 	"synctest": "testing/synctest", "syscall": "syscall", "testing": "testing", "time": "time", "tls": "crypto/tls",
 	"pgx": "github.com/jackc/pgx/v5", "pgconn": "github.com/jackc/pgx/v5/pgconn", "pgtype": "github.com/jackc/pgx/v5/pgtype",
 	"suture": "github.com/thejerf/suture/v4", "zerolog": "github.com/rs/zerolog",
-	"actors": module + "/actors", "messages": module + "/messages", "supervisor": module + "/supervisor",
-	"poolactor": module + "/poolactor", "pooltest": module + "/poolactor/pooltest",
+}
+
+// byShortName are the packages that blocks need not import.
+func byShortName(g graph) map[string]string {
+	names := maps.Clone(shortNames)
+	for path, p := range g {
+		if isPublic(p) {
+			names[p.Name] = path
+		}
+	}
+	return names
 }
 
 // block is one piece of Go in a document.
@@ -58,7 +67,7 @@ func blocksOf(document, text string) []block {
 }
 
 // parse makes a file of the block. alone tells that it is a whole one already.
-func (b block) parse(set *token.FileSet) (file *ast.File, alone bool, err error) {
+func (b block) parse(set *token.FileSet, names map[string]string) (file *ast.File, alone bool, err error) {
 	place := fmt.Sprintf("//line %s:%d\n", b.document, b.line)
 	if strings.HasPrefix(b.text, "package ") {
 		file, err = parser.ParseFile(set, b.document, place+b.text, parser.SkipObjectResolution)
@@ -71,18 +80,18 @@ func (b block) parse(set *token.FileSet) (file *ast.File, alone bool, err error)
 	body := fmt.Sprintf(form, place+b.text)
 	source := "package doc\n" + body
 	if !strings.HasPrefix(b.text, "import ") {
-		source = "package doc\n" + imports(body) + body
+		source = "package doc\n" + imports(body, names) + body
 	}
 	file, err = parser.ParseFile(set, b.document, source, parser.SkipObjectResolution)
 	return file, false, err
 }
 
 // imports are those of the packages that a text seems to use.
-func imports(text string) string {
+func imports(text string, names map[string]string) string {
 	var lines strings.Builder
-	for _, name := range slices.Sorted(maps.Keys(shortNames)) {
+	for _, name := range slices.Sorted(maps.Keys(names)) {
 		if regexp.MustCompile(`\b` + name + `\.[A-Z]`).MatchString(text) {
-			fmt.Fprintf(&lines, "import %q\n", shortNames[name])
+			fmt.Fprintf(&lines, "import %q\n", names[name])
 		}
 	}
 	return lines.String()
@@ -91,12 +100,17 @@ func imports(text string) string {
 // uncompilable lists what a compiler would say of the blocks, but for what nobody uses. Those of one document are one
 // package, so that one can use what another declares.
 func uncompilable(ctx context.Context, root string, blocks []block) ([]string, error) {
+	g, err := load(ctx, root, "")
+	if err != nil {
+		return nil, err
+	}
+	names := byShortName(g)
 	var complaints []string
 	set := token.NewFileSet()
 	packages := map[string][]*ast.File{}
 	needed := map[string]bool{}
 	for i, b := range blocks {
-		file, alone, err := b.parse(set)
+		file, alone, err := b.parse(set, names)
 		if err != nil {
 			complaints = append(complaints, err.Error())
 			continue

@@ -76,6 +76,13 @@ func inModule(path string) (string, bool) {
 	return strings.CutPrefix(path, module+"/")
 }
 
+// isPublic tells whether programs can import a package of ours and count on it.
+func isPublic(p pkg) bool {
+	folder, isOurs := inModule(p.ImportPath)
+	return isOurs && len(p.GoFiles) > 0 && p.Name != "main" && !strings.Contains("/"+folder+"/", "/internal/") &&
+		!strings.HasPrefix(folder, "test/")
+}
+
 // chain is a shortest way by imports from one package to another, both included: it shows which import is to blame.
 func (g graph) chain(from, to string) []string {
 	cameFrom := map[string]string{from: ""}
