@@ -19,8 +19,8 @@
 //   - "fail CODE", which answers with an ERROR of that SQLSTATE.
 //
 // Both the simple and the extended protocol are spoken. A parameter of a select without a cast has the type that Parse
-// names, or text; those of other statements have whatever type the client takes for the value's. COPY, notifications,
-// cursors and tables with rows in them do not exist here. Server.Script answers what the server does not understand, or
+// names, or text; those of other statements have whatever type the client takes for the value's. COPY from the client
+// counts the rows and forgets them. Notifications, cursors and tables with rows in them do not exist here. Server.Script answers what the server does not understand, or
 // otherwise.
 package fakepg
 

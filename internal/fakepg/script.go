@@ -165,6 +165,8 @@ func (s *session) consequence(st *statement, formats []int16, rows int) (string,
 		return s.control(st)
 	case "set", "reset", "discard", "deallocate":
 		return s.configure(st, formats)
+	case "copy":
+		return s.copyIn(st)
 	case "insert", "update", "delete", "merge":
 		if st.columns == nil {
 			rows = 1

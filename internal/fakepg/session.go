@@ -117,8 +117,11 @@ func (s *session) serveMessage() error {
 	if err := s.whileThawed(); err != nil {
 		return err
 	}
-	if _, over := message.(*pgproto3.Terminate); over {
+	switch message.(type) {
+	case *pgproto3.Terminate:
 		return errEnded
+	case *pgproto3.CopyData, *pgproto3.CopyDone, *pgproto3.CopyFail:
+		return nil // of a COPY that has failed
 	}
 	problem := s.beginBatch()
 	if problem == nil && !s.skipping {

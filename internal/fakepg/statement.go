@@ -61,6 +61,7 @@ var knownVerbs = map[string]bool{
 	"insert": true, "update": true, "delete": true, "merge": true, "create": true, "drop": true, "alter": true,
 	"truncate": true, "lock": true, "analyze": true, "vacuum": true, "grant": true, "revoke": true, "comment": true,
 	"listen": true, "unlisten": true, "prepare": true, "declare": true, "close": true, "load": true, "do": true,
+	"copy": true,
 }
 
 // parameterTypes finds out how many parameters there are, and which types were given or written as a cast. The type 0 is
@@ -192,6 +193,8 @@ func (s *session) carryOut(st *statement, args []datum, formats []int16) (string
 		return strings.ToUpper(st.verb) + " 1", nil
 	case "create", "drop", "alter":
 		return strings.ToUpper(st.verb + " " + st.object()), nil
+	case "copy":
+		return s.copyIn(st)
 	case "declare", "close":
 		return strings.ToUpper(st.verb) + " CURSOR", nil
 	case "truncate", "lock":

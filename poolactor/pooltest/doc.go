@@ -40,7 +40,12 @@
 // Transactions and savepoints with their real status, settings (SET, SHOW, set_config, start-up parameters), DISCARD ALL,
 // selects of constants and parameters, with generate_series, pg_sleep, pg_backend_pid and the like. INSERT, UPDATE, DELETE
 // and DDL succeed, on one row each. "fail 23505" fails with the SQLSTATE that it names. Everything else, a select from a
-// table above all, is an error that names the statement for which there is no answer. COPY and notifications do not exist.
+// table above all, is an error that names the statement for which there is no answer. Notifications do not exist.
+//
+// CopyFrom counts the rows that come. Before that pgx asks for the types of the columns, which Answer has to know:
+//
+//	server.Answer(`select "id", "name" from "users"`, pooltest.Answer{Columns: []string{"id::int8", "name"}})
+//	n, err := pool.CopyFrom(ctx, pgx.Identifier{"users"}, []string{"id", "name"}, pgx.CopyFromRows(rows))
 //
 // # Faults
 //
