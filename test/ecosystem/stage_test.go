@@ -10,13 +10,17 @@ import (
 	"time"
 
 	"github.com/stretchr/testify/require"
+	"go.uber.org/goleak"
 
 	"github.com/seed-4ff2b7b9/supervised/internal/postgres"
 	"github.com/seed-4ff2b7b9/supervised/internal/postgres/pgtest"
 	"github.com/seed-4ff2b7b9/supervised/poolactor"
 )
 
-func TestMain(m *testing.M) { pgtest.Main(m) }
+func TestMain(m *testing.M) { pgtest.Main(m, goleak.IgnoreAnyFunction(preparing)) }
+
+// preparing is what GORM keeps for ever for each cache of prepared statements. Nothing else outlives these tests.
+const preparing = "gorm.io/gorm/internal/lru.NewLRU[...].func1"
 
 // patience bounds whatever a test waits for, on a machine that is busy with others.
 const patience = 30 * time.Second
