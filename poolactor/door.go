@@ -18,7 +18,7 @@ func init() {
 	door.Outlived = func(lease any) bool { return lease.(*Lease).outlived() }
 	door.AllIdle = func(ctx context.Context, pool any) any { return pool.(*Pool).leaseAllIdle(ctx) }
 	door.Upkeep = func(config any, every time.Duration) { config.(*Config).upkeep = every }
-	door.Panicked = func(pool any, where string, err error) { pool.(*Pool).tellPanic(where, err) }
+	door.Panicked = func(pool any, where string, err error) { pool.(*Pool).tellPanic(where, err, stackOf(err)) }
 	door.NewCalls = func(acquire, release any) door.Calls {
 		lease := acquirer(acquire.(func(context.Context) (*Lease, error)))
 		return &calls{acquire: lease, reacquire: lease, release: release.(func(*Lease))}

@@ -35,7 +35,7 @@ type Event struct {
 	Slot     int           // which of the pool's places it is about
 	PID      uint32        // the server process of its connection
 	Label    string        // from WithLabel, of the lease that it is about
-	Stack    string        // where a forgotten, overdue or revoked lease was acquired, if that was recorded
+	Stack    string        // of a panic: where; of a forgotten, overdue or revoked lease: where it was acquired, if that was recorded
 	Held     time.Duration // how long it had been held
 	Took     time.Duration // how long an outage lasted
 	Attempts int           // scheduled attempts that failed in it

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/seed-4ff2b7b9/supervised/actors"
 	"github.com/seed-4ff2b7b9/supervised/actors/retry"
 )
 
@@ -41,12 +42,14 @@ type Released struct {
 // PoolTracer may be what a Tracer is as well: it is shown the pool that it is for before anything happens there. New fails
 // with its error: of a tracer, say, that is another pool's already.
 type PoolTracer interface {
+	// TracePool is called once, by New.
 	TracePool(*Pool) error
 }
 
 // DialTracer may be what a Tracer is as well: it is told of every attempt to open a connection, by the goroutine that all
 // dials wait for.
 type DialTracer interface {
+	// DialEnd is called when an attempt has ended, before anybody gets the connection.
 	DialEnd(DialEnd)
 }
 
@@ -54,8 +57,8 @@ type DialTracer interface {
 type DialEnd struct {
 	Took    time.Duration // from the order to its end; with several hosts and ways, all that were tried
 	PID     uint32        // the server process; 0 without a connection
-	Outcome DialOutcome
-	Err     error // why there is no connection; nil: there is one
+	Outcome DialOutcome   // what it means for the next one
+	Err     error         // why there is no connection; nil: there is one
 }
 
 // DialOutcome says how an attempt to open a connection ended, and what that means for the next one.
@@ -139,12 +142,21 @@ func (p *Pool) contained(what string, hook func()) {
 	err := errWorkerEnded
 	defer func() {
 		if err != nil {
-			p.tellPanic(what, err)
+			p.tellPanic(what, err, stackOf(err))
 		}
 	}()
 	err = guarded(func() error { hook(); return nil })
 }
 
-func (p *Pool) tellPanic(what string, err error) {
-	p.publish(Event{Kind: EventPanicked, What: what, Err: err})
+func (p *Pool) tellPanic(what string, err error, stack string) {
+	p.publish(Event{Kind: EventPanicked, What: what, Err: err, Stack: stack})
+}
+
+// stackOf is where a panic happened; empty if the error is none.
+func stackOf(err error) string {
+	var panicked *actors.PanicError
+	if !errors.As(err, &panicked) {
+		return ""
+	}
+	return string(panicked.Stack)
 }

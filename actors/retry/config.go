@@ -34,9 +34,9 @@ type Config struct {
 	// errors.Is and errors.As find an error of theirs in the cause of an outage, whose text never quotes it unredacted.
 	BeforeConnect func(context.Context, *pgx.ConnConfig) error
 	AfterConnect  func(context.Context, *pgx.Conn) error
-	// Panicked is told of each panic of foreign code: the hook ("connecting": anything else), and an error without secrets.
-	// It must be quick. nil: nobody is told; the log has it anyway.
-	Panicked func(where string, err error)
+	// Panicked is told of each panic of foreign code: the hook ("connecting": anything else), an error without secrets, and
+	// the stack. It must be quick. nil: nobody is told.
+	Panicked func(where string, err error, stack string)
 
 	// ConnectTimeout bounds one attempt: one address, from dialling to the completed log-in. Default 10 s; off:
 	// unbounded.
@@ -90,7 +90,7 @@ func (c Config) withDefaults() Config {
 		c.Lookup = net.DefaultResolver.LookupHost
 	}
 	if c.Panicked == nil {
-		c.Panicked = func(string, error) {}
+		c.Panicked = func(string, error, string) {}
 	}
 	if c.Logger == nil {
 		silent := zerolog.Nop()

@@ -368,10 +368,8 @@ func (e *errand) panicked(where string, value any, stack []byte) error {
 	if where != "connecting" {
 		text = e.redact.clean(fmt.Sprintf("panic in %s: %v", where, value))
 	}
-	e.line(zerolog.ErrorLevel, "dial_panicked").Str("what", where).Str("cause", text).Str("stack", string(stack)).
-		Msg("a hook has panicked while connecting: that attempt fails")
 	err := errors.New(text)
-	e.cfg.Panicked(where, err)
+	e.cfg.Panicked(where, err, string(stack))
 	return err
 }
 

@@ -93,7 +93,7 @@ func TestNothingTellsWhatAHookHasFetched(t *testing.T) {
 		inWorld(t, 10, func(w *world) {
 			leak(w)
 			w.cfg.MaxDials = 1
-			w.cfg.Panicked = func(_ string, err error) { told = append(told, err) }
+			w.cfg.Panicked = func(_ string, err error, _ string) { told = append(told, err) }
 		}, func(t *testing.T, w *world) {
 			callOff := w.demand(2, true)
 			w.pass(3 * time.Second)
@@ -177,7 +177,7 @@ func TestAHookThatPanicsFailsOneDial(t *testing.T) {
 						how()
 					}
 				})
-				w.cfg.Panicked = func(where string, err error) {
+				w.cfg.Panicked = func(where string, err error, _ string) {
 					require.ErrorContains(t, err, "oh")
 					told = append(told, where)
 				}

@@ -13,7 +13,7 @@ import (
 
 // ShouldPingParams is what ShouldPing decides by.
 type ShouldPingParams struct {
-	Conn         *pgx.Conn
+	Conn         *pgx.Conn     // the one that is about to be handed out
 	IdleDuration time.Duration // since its last release, or since it was opened
 }
 

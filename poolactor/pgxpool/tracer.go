@@ -22,7 +22,7 @@ type TraceAcquireStartData struct{}
 // TraceAcquireEndData is how an acquire ended.
 type TraceAcquireEndData struct {
 	Conn *pgx.Conn // nil with an error
-	Err  error
+	Err  error     // why there is no connection; nil: there is one
 }
 
 // ReleaseTracer is told of every release, if it is the Tracer of [Config].ConnConfig. A panic of it is an event of the pool
@@ -34,7 +34,7 @@ type ReleaseTracer interface {
 
 // TraceReleaseData is what is released.
 type TraceReleaseData struct {
-	Conn *pgx.Conn
+	Conn *pgx.Conn // the holder has it until TraceRelease returns
 }
 
 // tracers are what a tracer of statements can do besides; nil: it cannot.
