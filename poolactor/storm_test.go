@@ -78,6 +78,22 @@ func TestAStormIsSummedUp(t *testing.T) {
 	require.EqualValues(t, 8, lines[stormBegins+3]["pid"], "it is over")
 }
 
+func TestAStormEndsInATrickle(t *testing.T) {
+	lines := logged(t, func(events chan<- Event) {
+		for n := range 100 {
+			events <- deadEnd(n)
+		}
+		pass(stormSecond + 1)
+		events <- deadEnd(0)
+		events <- deadEnd(1)
+		pass(stormSecond)
+		events <- deadEnd(2)
+	})
+	require.Len(t, lines, stormBegins+3)
+	require.EqualValues(t, 2, lines[stormBegins+1]["count"], "it is still the storm")
+	require.EqualValues(t, 3, lines[stormBegins+2]["pid"], "it is over")
+}
+
 func TestAFewEqualEventsAreNoStorm(t *testing.T) {
 	lines := logged(t, func(events chan<- Event) {
 		for n := range 20 {
