@@ -185,8 +185,10 @@ func TestAnErrorOfNothing(t *testing.T) {
 func TestMetricsAreServedWhereThereAreSome(t *testing.T) {
 	w := watchOver(wellPool(), goodTree)
 	require.Equal(t, http.StatusNotFound, ask(w.Handler(true), http.MethodGet, "/metrics").Code)
+	require.NotContains(t, ask(w.Handler(true), http.MethodGet, "/").Body.String(), "/metrics")
 	w.subject.Metrics = http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { writeText(w, http.StatusOK, "figures\n") })
 	for _, details := range []bool{true, false} {
+		require.Contains(t, ask(w.Handler(details), http.MethodGet, "/").Body.String(), `href="/metrics"`)
 		require.Equal(t, "figures\n", ask(w.Handler(details), http.MethodGet, "/metrics").Body.String())
 		require.Equal(t, http.StatusMethodNotAllowed, ask(w.Handler(details), http.MethodPost, "/metrics").Code)
 	}

@@ -28,6 +28,7 @@ type page struct {
 	Verdict Verdict
 	Version string
 	Details bool
+	Metrics bool // whether there are some
 	State   state
 	Nodes   []treeLine
 }
@@ -46,7 +47,7 @@ func (p page) Until(t time.Time) string { return until(t, p.Now) }
 
 func (h *handler) page(w http.ResponseWriter, _ *http.Request) {
 	s := h.watch.subject
-	p := page{Now: time.Now(), Verdict: h.watch.Verdict(), Version: s.Version, Details: h.details}
+	p := page{Now: time.Now(), Verdict: h.watch.Verdict(), Version: s.Version, Details: h.details, Metrics: s.Metrics != nil}
 	if h.details {
 		p.State = describe(s, p.Verdict)
 		depth := strings.Count(p.State.Tree.Path, "/")
