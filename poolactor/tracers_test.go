@@ -4,8 +4,10 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"sync"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/stretchr/testify/require"
@@ -57,6 +59,13 @@ func (d *diary) DialEnd(end DialEnd) {
 	d.dials = append(d.dials, end)
 }
 
+// dialled are the dials so far.
+func (d *diary) dialled() []DialEnd {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return slices.Clone(d.dials)
+}
+
 // reserved is a diary that wants to know of leases only.
 type reserved struct{ Tracer }
 
@@ -75,9 +84,9 @@ func TestTracersAreToldInOrder(t *testing.T) {
 		require.Same(t, p, first.shown)
 		require.Nil(t, second.shown)
 		require.Same(t, p, third.shown)
-		require.Len(t, first.dials, 1)
-		require.Empty(t, second.dials)
-		require.Len(t, third.dials, 1)
+		require.Len(t, first.dialled(), 1)
+		require.Empty(t, second.dialled())
+		require.Len(t, third.dialled(), 1)
 	})
 	require.Equal(t, []string{
 		"first start after <nil>", "second start after first", "third start after second",
@@ -139,13 +148,14 @@ func TestDialsAreToldByTheirOutcome(t *testing.T) {
 				}
 				_, err := p.Acquire(within(t, 50*time.Millisecond))
 				require.Error(t, err)
-				require.NotEmpty(t, d.dials)
-				require.Equal(t, outcome, d.dials[0].Outcome)
-				require.ErrorIs(t, d.dials[0].Err, p.Stat().Outage.Cause)
-				st := p.Stat()
+				synctest.Wait()
+				dials, st := d.dialled(), p.Stat()
+				require.NotEmpty(t, dials)
+				require.Equal(t, outcome, dials[0].Outcome)
+				require.ErrorIs(t, dials[0].Err, st.Outage.Cause)
 				require.Equal(t, c.refused > 0, st.DialsRefused > 0)
 				require.Equal(t, c.wait > 0, st.DialsDeferred > 0)
-				require.Equal(t, int64(len(d.dials)), st.DialsFailed)
+				require.Equal(t, int64(len(dials)), st.DialsFailed)
 				require.EqualValues(t, 1, st.Outages)
 				require.Zero(t, st.OutageTime, "it is not over")
 
@@ -155,7 +165,8 @@ func TestDialsAreToldByTheirOutcome(t *testing.T) {
 				pass(2 * time.Second) // a refusal holds for a moment
 				_, err = p.Exec(within(t, 10*time.Second), "select 1")
 				require.NoError(t, err)
-				last := d.dials[len(d.dials)-1]
+				dials = d.dialled()
+				last := dials[len(dials)-1]
 				require.Equal(t, DialOpened, last.Outcome)
 				require.NoError(t, last.Err)
 				require.NotZero(t, last.PID)
