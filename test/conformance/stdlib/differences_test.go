@@ -2,10 +2,12 @@ package stdlib
 
 import (
 	"context"
+	"errors"
 	"reflect"
 	"time"
 
 	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgconn"
 	"github.com/stretchr/testify/require"
 
 	"github.com/seed-4ff2b7b9/supervised/internal/faultproxy"
@@ -163,6 +165,25 @@ var differences = []trial{
 			row:  "A deadline ends a statement",
 			pgx:  []string{"exec: context.DeadlineExceeded", "the connection afterwards: driver.ErrBadConn"},
 			ours: []string{"exec: context.DeadlineExceeded", "the connection afterwards: ok"},
+		},
+	},
+	{
+		name: "what the error of a deadline is",
+		run: func(s *side) {
+			var err error
+			answered := false
+			for try := 0; try < cancels && !answered; try++ {
+				_, err = s.ExecContext(s.within(short), "select pg_sleep(60)")
+				answered = errors.As(err, new(*pgconn.PgError))
+			}
+			s.failed("exec", err)
+			s.saw("with the server's answer", answered, nil)
+			s.saw("pgconn.Timeout", pgconn.Timeout(err), nil)
+		},
+		differs: &difference{
+			row:  "`pgconn.Timeout` of a deadline",
+			pgx:  []string{"exec: context.DeadlineExceeded", "with the server's answer: bool false", "pgconn.Timeout: bool true"},
+			ours: []string{"exec: context.DeadlineExceeded", "with the server's answer: bool true", "pgconn.Timeout: bool false"},
 		},
 	},
 	{
