@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"runtime"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -88,9 +89,10 @@ func TestAHookThatFailsIsWaitedOut(t *testing.T) {
 		for _, hook := range []string{"BeforeConnect", "AfterConnect"} {
 			var log bytes.Buffer
 			logger := zerolog.New(&log)
-			failures := 2
+			var failures atomic.Int64
+			failures.Store(2)
 			run := func() error {
-				if failures--; failures >= 0 {
+				if failures.Add(-1) >= 0 {
 					return fail()
 				}
 				return nil
@@ -115,7 +117,7 @@ func TestAHookThatFailsIsWaitedOut(t *testing.T) {
 						hook + ": panic in " + hook + ": oh: [redacted]", hook + ": panic in " + hook + ": oh: [redacted]",
 					}, told())
 				}
-				failures = 1 << 30
+				failures.Store(1 << 30)
 				require.NoError(t, p.Evict(t.Context(), 0))
 				_, err := p.Exec(within(t, time.Second), "select 1")
 				var down *UnavailableError

@@ -241,9 +241,14 @@ func (l *Lease) release(discard bool) {
 		return
 	}
 	failpoint.Hit("caller.releasing")
+	p := t.slot.pool
+	if p.cfg.Tracer == nil {
+		l.giveBack(t, discard)
+		return
+	}
 	over := l.ending(t.slot)
 	to, ended := l.giveBack(t, discard)
-	t.slot.pool.tellReleased(over, to, ended)
+	p.tellReleased(over, to, ended)
 }
 
 // giveBack is the end of the lease, and tells what becomes of the connection; false if the lease was over.
