@@ -22,6 +22,8 @@ BUILD := .build
 NESTED := $(patsubst %/go.mod,%,$(wildcard test/*/go.mod))
 # All of them but one have tests; benchmarks are run by make bench.
 TESTED := $(filter-out test/bench,$(NESTED))
+# Those that RACE=1 is for. In the others most of what runs, and takes long to build, is not ours.
+RACED := test/chaos test/conformance
 TOOL := go tool -modfile=internal/tools/go.mod
 # What the coverage gate is about; all tests of the module count for it.
 COVERED := ./messages/...,./actors/...,./poolactor/...,./supervisor/...
@@ -71,7 +73,7 @@ test: setup lint $(BUILD) ## pass every test, RACE=1 under the race detector; se
 	go run ./internal/testreport -output $(BUILD)/test-output.txt \
 		-- $(test_flags) $(call cover_flags,main) ./... \
 		-- $(test_flags) $(call cover_flags,failpoint) -tags=failpoint $(FAILPOINTS) \
-		$(foreach module,$(TESTED),-- -C $(module) $(test_flags) ./...) \
+		$(foreach module,$(TESTED),-- -C $(module) $(if $(filter $(RACED),$(module)),$(test_flags),$(plain_flags)) ./...) \
 		$(if $(race_on),-- $(plain_flags) $(PLAIN)) || status=1; \
 	go run ./internal/secret/canary/scan $(BUILD)/test-output.txt || status=1; \
 	exit $$status
@@ -94,7 +96,8 @@ lint: ## check format, go vet, staticcheck and the exported API; golangci-lint a
 	@unformatted=$$($(TOOL) gofumpt -l .); if [ -n "$$unformatted" ]; then \
 		printf 'not in the format of gofumpt, make fmt mends it:\n%s\n' "$$unformatted"; exit 1; fi
 	@for tags in '' failpoint; do go vet -tags="$$tags" ./...; $(TOOL) staticcheck -tags="$$tags" ./...; done
-	@for module in $(NESTED); do ( cd "$$module"; for tags in '' failpoint; do go vet -tags="$$tags" ./...; \
+	@for module in $(NESTED); do ( cd "$$module"; \
+		for tags in '' $$(grep -rq --include='*.go' '^//go:build .*failpoint' . && echo failpoint); do go vet -tags="$$tags" ./...; \
 		go tool -modfile=../../internal/tools/go.mod staticcheck -tags="$$tags" ./...; done ); done
 	@go run ./internal/apicheck
 	@case "$$(golangci-lint version --short 2>/dev/null || :)" in 2.*) golangci-lint run ./... ;; esac
