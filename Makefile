@@ -28,7 +28,7 @@ TOOL := go tool -modfile=internal/tools/go.mod
 # What the coverage gate is about; all tests of the module count for it.
 COVERED := ./messages/...,./actors/...,./poolactor/...,./supervisor/...
 # Packages whose tests come alive with the build tag failpoint.
-FAILPOINTS := ./internal/failpoint/... ./poolactor/...
+FAILPOINTS := ./internal/failpoint ./poolactor
 # What leaves itself out under the race detector, or does a part of its work, because there it takes too long or measures
 # something else.
 PLAIN := -run='^(TestModelOfTheHandOff|TestStories|TestAskAllocatesNothing)$$' ./actors ./poolactor
