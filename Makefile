@@ -95,7 +95,8 @@ cover-gate: ## check the cover profiles of the last make test COVER=1
 lint: ## check format, go vet, staticcheck and the exported API; golangci-lint and shellcheck where they are installed
 	@unformatted=$$($(TOOL) gofumpt -l .); if [ -n "$$unformatted" ]; then \
 		printf 'not in the format of gofumpt, make fmt mends it:\n%s\n' "$$unformatted"; exit 1; fi
-	@for tags in '' failpoint; do go vet -tags="$$tags" ./...; $(TOOL) staticcheck -tags="$$tags" ./...; done
+	@go vet ./...; $(TOOL) staticcheck ./...
+	@go vet -tags=failpoint $(FAILPOINTS); $(TOOL) staticcheck -tags=failpoint $(FAILPOINTS)
 	@for module in $(NESTED); do ( cd "$$module"; \
 		for tags in '' $$(grep -rq --include='*.go' '^//go:build .*failpoint' . && echo failpoint); do go vet -tags="$$tags" ./...; \
 		go tool -modfile=../../internal/tools/go.mod staticcheck -tags="$$tags" ./...; done ); done
