@@ -46,6 +46,16 @@ func (t *tx) begin() (*slot, error) {
 	return s, err
 }
 
+// last takes the lease's connection for the end of the transaction. A transaction that gives its lease back does so even if it
+// cannot have the connection, because rows were not closed, say: nobody else would. What is in use is closed then.
+func (t *tx) last() (*slot, error) {
+	s, err := t.begin()
+	if err != nil && t.after != nil {
+		t.ended()
+	}
+	return s, err
+}
+
 // closed tells whether the transaction, or one around it, has ended.
 func (t *tx) closed() bool { return t.over.Load() || t.around != nil && t.around.closed() }
 
@@ -84,7 +94,7 @@ func (t *tx) commit(ctx context.Context) error {
 	if err := ctx.Err(); err != nil {
 		return errors.Join(err, t.Rollback(ctx))
 	}
-	s, err := t.begin()
+	s, err := t.last()
 	if err != nil {
 		return err
 	}
@@ -103,7 +113,7 @@ func (t *tx) commit(ctx context.Context) error {
 // Rollback ends the transaction without effect, also when ctx has ended: it then takes as long as a check may. After
 // Release, which rolls back by itself, it is over already.
 func (t *tx) Rollback(ctx context.Context) error {
-	s, err := t.begin()
+	s, err := t.last()
 	if errors.Is(err, ErrReleased) {
 		return pgx.ErrTxClosed
 	}

@@ -96,6 +96,19 @@ func TestTransactionsGiveTheirConnectionBack(t *testing.T) {
 		require.Nil(t, tx)
 		works(t, p)
 
+		for _, end := range []func(pgx.Tx) error{
+			func(tx pgx.Tx) error { return tx.Commit(ctx) }, func(tx pgx.Tx) error { return tx.Rollback(ctx) },
+		} {
+			tx, err = p.Begin(ctx)
+			require.NoError(t, err)
+			rows, err := tx.Query(ctx, "select 1")
+			require.NoError(t, err)
+			require.ErrorIs(t, end(tx), poolactor.ErrBusy)
+			require.ErrorIs(t, tx.Rollback(ctx), pgx.ErrTxClosed)
+			works(t, p) // although nobody has closed the rows
+			rows.Close()
+		}
+
 		var b pgx.Batch
 		b.BeginTx(pgx.TxOptions{})
 		b.Queue("fail 23505")

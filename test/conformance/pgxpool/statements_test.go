@@ -202,7 +202,7 @@ var statementCases = []behaviour{
 		s.exec(c, "select 1")
 	}},
 	{name: "Begin while rows are unread", differs: &difference{
-		row:    "`Begin` while rows are unread",
+		row:    "`Begin`, `Commit` or `Rollback` while rows are unread",
 		theirs: []string{"busy", "the rows go on: false"},
 		ours:   []string{"busy", "the rows go on: true"},
 	}, run: func(s *side) {

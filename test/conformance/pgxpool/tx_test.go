@@ -215,6 +215,40 @@ var txCases = []behaviour{
 		s.say("Rollback: %s", ended(tx.Rollback(s.within(0))))
 		s.say("the connection lives: %v", s.pidOf(p) == first)
 	}},
+	{name: "Commit and Rollback of the pool's transaction while rows are unread", run: func(s *side) {
+		p := s.pool(settings{params: one})
+		for _, end := range []func(pgx.Tx) error{
+			func(tx pgx.Tx) error { return tx.Commit(s.ctx) },
+			func(tx pgx.Tx) error { return tx.Rollback(s.ctx) },
+		} {
+			tx, err := p.Begin(s.ctx)
+			s.ok(err)
+			first := tx.Conn().PgConn().PID()
+			rows, err := tx.Query(s.ctx, "select generate_series(1, 10)")
+			s.ok(err)
+			s.ends(end(tx))
+			s.ends(tx.Rollback(s.ctx))
+			s.say("another connection serves: %v", s.pidOf(p) != first)
+			rows.Close()
+		}
+	}},
+	{name: "Commit of a connection's transaction while rows are unread", differs: &difference{
+		row:    "`Begin`, `Commit` or `Rollback` while rows are unread",
+		theirs: []string{"busy", "tx closed", "the connection lives: false"},
+		ours:   []string{"busy", "none", "the connection lives: true"},
+	}, run: func(s *side) {
+		p := s.pool(settings{params: one})
+		c := s.acquire(p)
+		tx, err := c.Begin(s.ctx)
+		s.ok(err)
+		rows, err := tx.Query(s.ctx, "select generate_series(1, 10)")
+		s.ok(err)
+		s.ends(tx.Commit(s.ctx))
+		rows.Close()
+		s.ends(tx.Rollback(s.ctx))
+		s.say("the connection lives: %v", c.Ping(s.ctx) == nil)
+		c.Release()
+	}},
 	{name: "a Commit whose answer is lost", differs: &difference{
 		row:    "A `COMMIT` whose answer is lost",
 		theirs: []string{"PgError 57P01", "says that the outcome is unknown: false"},
