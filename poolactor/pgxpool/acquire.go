@@ -248,8 +248,8 @@ func (p *Pool) release(l *poolactor.Lease) {
 	if conn == nil {
 		return // it is over already
 	}
-	if p.trace.release != nil {
-		p.contained("TraceRelease", func() { p.trace.release.TraceRelease(p, TraceReleaseData{Conn: conn}) })
+	if p.trace.release != nil && !p.traceRelease(l, conn) {
+		return
 	}
 	hook := p.config.AfterRelease
 	switch pg := conn.PgConn(); {
@@ -260,6 +260,21 @@ func (p *Pool) release(l *poolactor.Lease) {
 	case !p.workers.run(func() { p.afterRelease(hook, l, conn) }):
 		l.Discard()
 	}
+}
+
+// traceRelease tells the tracer of a release; false: it did not come to its end, and the connection that it was shown is
+// closed.
+func (p *Pool) traceRelease(l *poolactor.Lease, conn *pgx.Conn) (told bool) {
+	defer func() { // also if the tracer ends this goroutine
+		if !told {
+			l.Discard()
+		}
+	}()
+	p.contained("TraceRelease", func() {
+		p.trace.release.TraceRelease(p, TraceReleaseData{Conn: conn})
+		told = true
+	})
+	return told
 }
 
 // afterRelease lets the hook decide what becomes of a connection.

@@ -193,6 +193,18 @@ func TestAHookOfTheEndMayPanic(t *testing.T) {
 			works(t, p)
 		})
 	}
+	for _, end := range []func(){func() { panic(errHook) }, runtime.Goexit} {
+		inMemory(t, func(c *Config) {
+			c.ConnConfig.Tracer = &spy{release: func(*Pool, TraceReleaseData) { end() }}
+		}, func(t *testing.T, p *Pool, server *fakepg.Server) {
+			c := acquired(t, p)
+			var caller sync.WaitGroup
+			caller.Go(c.Release)
+			caller.Wait()
+			synctest.Wait()
+			require.Empty(t, server.PIDs(), "in what state it is, nobody knows")
+		})
+	}
 	inMemory(t, func(c *Config) {
 		c.AfterRelease = func(*pgx.Conn) bool { runtime.Goexit(); return true }
 	}, func(t *testing.T, p *Pool, server *fakepg.Server) {

@@ -26,7 +26,7 @@ type TraceAcquireEndData struct {
 }
 
 // ReleaseTracer is told of every release, if it is the Tracer of [Config].ConnConfig. A panic of it is an event of the pool
-// below.
+// below, and closes the connection.
 type ReleaseTracer interface {
 	// TraceRelease is called when a release begins.
 	TraceRelease(pool *Pool, data TraceReleaseData)
