@@ -293,6 +293,18 @@ var configCases = []behaviour{
 		s.until("one is closed", func() bool { return p.Stat().TotalConns() == 1 && p.Stat().MaxIdleDestroyCount() > 0 })
 		s.say("by age: %d", p.Stat().MaxLifetimeDestroyCount())
 	}},
+	{name: "MaxConnIdleTime of connections that are to be idle", differs: &difference{
+		row:    "`MaxConnIdleTime` and `MinIdleConns`",
+		theirs: []string{"closed: true"},
+		ours:   []string{"closed: false"},
+	}, run: func(s *side) {
+		p := s.pool(settings{params: "pool_max_conns=4 pool_min_idle_conns=2 pool_max_conn_idle_time=10ms pool_health_check_period=20ms"})
+		s.until("they are there", func() bool { return p.Stat().IdleConns() == 2 })
+		for end := time.Now().Add(300 * time.Millisecond); p.Stat().MaxIdleDestroyCount() == 0 && time.Now().Before(end); {
+			<-time.After(2 * time.Millisecond)
+		}
+		s.say("closed: %v", p.Stat().MaxIdleDestroyCount() > 0)
+	}},
 	{name: "how often idle times are looked at", differs: &difference{
 		row:    "`HealthCheckPeriod`",
 		theirs: []string{"closed within 3 s: false"},

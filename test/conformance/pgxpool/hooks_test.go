@@ -121,6 +121,18 @@ var hookCases = []behaviour{
 		s.ends(p.Ping(s.ctx))
 		s.ends(p.Ping(s.ctx))
 	}},
+	{name: "AfterConnect leaves a transaction open", differs: &difference{
+		row:    "A hook that fails while a connection is opened",
+		theirs: []string{"none"},
+		ours:   []string{"deadline"},
+	}, run: func(s *side) {
+		p := s.pool(settings{params: one, afterConnect: func(ctx context.Context, c *pgx.Conn) error {
+			_, err := c.Exec(ctx, "begin")
+			return err
+		}})
+		_, err := p.Exec(s.within(300*time.Millisecond), "select 1")
+		s.ends(err)
+	}},
 	{name: "AfterConnect hears a refusal", run: func(s *side) {
 		p := s.pool(settings{afterConnect: func(ctx context.Context, c *pgx.Conn) error {
 			_, err := c.Exec(ctx, "set role nobody_at_all")
@@ -290,6 +302,20 @@ var hookCases = []behaviour{
 		c.Release()
 		s.until("it is gone", func() bool { return p.Stat().TotalConns() == 0 && len(closed.seen()) > 0 })
 		s.say("%d", len(closed.seen()))
+	}},
+	{name: "BeforeClose of what is released with unread rows", differs: &difference{
+		row:    "`BeforeClose` of a connection that is released while rows are unread",
+		theirs: []string{"called: true"},
+		ours:   []string{"called: false"},
+	}, run: func(s *side) {
+		var called atomic.Bool
+		p := s.pool(settings{params: one, beforeClose: func(*pgx.Conn) { called.Store(true) }})
+		c := s.acquire(p)
+		_, err := c.Query(s.ctx, "select generate_series(1, 10)")
+		s.ok(err)
+		c.Release()
+		s.until("it is closed", func() bool { return p.Stat().TotalConns() == 0 })
+		s.say("called: %v", called.Load())
 	}},
 	{name: "ShouldPing is told what it decides about", run: func(s *side) {
 		var told *pgx.Conn

@@ -309,6 +309,12 @@ var statementCases = []behaviour{
 		_, err := p.Exec(s.ctx, "execute seven")
 		s.ends(err)
 	}},
+	{name: "DISCARD ALL", differs: sessionState("PgError 26000", "none"), run: func(s *side) {
+		p := s.pool(settings{params: one})
+		s.ok(p.QueryRow(s.ctx, "select $1::int + 1", 7).Scan(new(int)))
+		s.exec(p, "discard all")
+		s.ends(p.QueryRow(s.ctx, "select $1::int + 1", 7).Scan(new(int)))
+	}},
 	{name: "notifications on a connection that is held", run: func(s *side) {
 		p := s.pool(settings{params: one})
 		c := s.acquire(p)
