@@ -174,8 +174,8 @@ func (c *Conn) Ping(ctx context.Context) error {
 		if held || repeats == maxRepeats || !errors.Is(err, driver.ErrBadConn) {
 			return err
 		}
-		if err := c.renew(ctx); err != nil {
-			return err
+		if renewal := c.renew(ctx); renewal != nil {
+			return fmt.Errorf("%w: %w", driver.ErrBadConn, renewal) // a sql.Conn is over with its lease
 		}
 	}
 }

@@ -239,7 +239,9 @@ func TestAPingOfAConnThatWasLost(t *testing.T) {
 		synctest.Wait()
 		var unavailable *poolactor.UnavailableError
 		require.ErrorAs(t, conn.PingContext(within(t, time.Second)), &unavailable)
-		require.NoError(t, conn.Close())
+		s.server.Start()
+		_, err = conn.ExecContext(t.Context(), "insert into t values (7)")
+		require.ErrorIs(t, err, sql.ErrConnDone, "it has no lease any more, and says so as database/sql does")
 	})
 }
 
