@@ -9,8 +9,8 @@ import (
 
 // rooms are the packages that the house consists of. Each has to be there.
 var rooms = []string{
-	"messages", "actors", "actors/retry", "actors/health", "supervisor", "poolactor", "poolactor/poolprom",
-	"poolactor/poolotel", "poolactor/pooltest", "cmd/supervised",
+	"messages", "actors", "actors/retry", "actors/health", "supervisor", "poolactor", "poolactor/pgxpool", "poolactor/stdlib",
+	"poolactor/poolprom", "poolactor/poolotel", "poolactor/pooltest", "cmd/supervised",
 }
 
 // ban says that no package of some rooms may pull in some packages, however long the way. A pattern is a folder of ours
@@ -63,12 +63,17 @@ type allowance struct {
 
 // poolAllowance is what a user of the pool gets with it. Nothing of cleanenv is among it: only the daemon reads files.
 var poolAllowance = allowance{
-	to: []string{"messages", "actors", "actors/retry", "actors/health", "supervisor", "poolactor"},
+	to: []string{
+		"messages", "actors", "actors/retry", "actors/health", "supervisor",
+		"poolactor", "poolactor/pgxpool", "poolactor/stdlib", "poolactor/pooltest",
+	},
 	what: []string{
-		"github.com/jackc/...",          // pgx, and what it reads ~/.pgpass and service files with
-		"github.com/thejerf/suture/...", // restarts
-		"github.com/rs/zerolog/...",     // the log
-		"github.com/mattn/...",          // zerolog's, for terminals
+		"github.com/jackc/pgx/...",       // but not its pool, which would bring puddle
+		"github.com/jackc/pgpassfile",    // pgx's, for ~/.pgpass
+		"github.com/jackc/pgservicefile", // pgx's, for service files
+		"github.com/thejerf/suture/...",  // restarts
+		"github.com/rs/zerolog/...",      // the log
+		"github.com/mattn/...",           // zerolog's, for terminals
 		"golang.org/x/...",
 	},
 }
