@@ -2,6 +2,7 @@ package poolactor
 
 import (
 	"context"
+	"math"
 	"math/rand/v2"
 	"time"
 
@@ -82,6 +83,9 @@ func (p *Pool) expiry(now int64) int64 {
 	}
 	if jitter > 0 {
 		lifetime -= rand.Int64N(min(jitter, lifetime))
+	}
+	if lifetime > math.MaxInt64-now {
+		return 0 // later than can be said
 	}
 	return now + lifetime
 }

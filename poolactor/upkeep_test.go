@@ -2,6 +2,7 @@ package poolactor
 
 import (
 	"context"
+	"math"
 	"sync"
 	"testing"
 	"testing/synctest"
@@ -133,6 +134,8 @@ func TestLifetimeJitter(t *testing.T) {
 	require.Greater(t, len(seen), 90, "not quantised")
 	p.cfg.MaxLifetime = 0
 	require.Zero(t, p.expiry(7), "off")
+	p.cfg.MaxLifetime, p.cfg.MaxLifetimeJitter = math.MaxInt64, 0
+	require.Zero(t, p.expiry(7), "longer than can be said")
 }
 
 func TestOtherActorsLeaseByMessage(t *testing.T) {

@@ -268,6 +268,11 @@ var configCases = []behaviour{
 		<-time.After(100 * time.Millisecond)
 		s.say("same: %v, %d", s.pidOf(p) == first, p.Stat().MaxLifetimeDestroyCount())
 	}},
+	{name: "MaxConnLifetime as long as can be said", run: func(s *side) {
+		p := s.pool(settings{params: one + " pool_max_conn_lifetime=" + time.Duration(math.MaxInt64).String()})
+		first := s.pidOf(p)
+		s.say("the same: %v, destroyed %d", s.pidOf(p) == first, p.Stat().MaxLifetimeDestroyCount())
+	}},
 	{name: "a jitter below a second", differs: &difference{
 		row:    "`MaxConnLifetimeJitter`",
 		theirs: []string{"some live longer: false"},
