@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"sync/atomic"
 
 	"go.opentelemetry.io/otel/attribute"
 	"go.opentelemetry.io/otel/metric"
@@ -39,7 +40,8 @@ func (m *meters) begin(meter metric.Meter, name string, p *poolactor.Pool) error
 	return nil
 }
 
-// observe makes the instruments that read the pool. One that has ended is not shown any more.
+// observe makes the instruments that read the pool. One that has ended is not shown any more, and let go: the provider keeps
+// the callback for as long as it lives itself.
 func observe(meter metric.Meter, name string, p *poolactor.Pool) error {
 	count, err1 := dbconv.NewClientConnectionCountObservable(meter)
 	limit, err2 := dbconv.NewClientConnectionMaxObservable(meter)
@@ -53,9 +55,16 @@ func observe(meter metric.Meter, name string, p *poolactor.Pool) error {
 	pool := metric.WithAttributeSet(attribute.NewSet(named))
 	idle := metric.WithAttributeSet(attribute.NewSet(named, semconv.DBClientConnectionStateIdle))
 	used := metric.WithAttributeSet(attribute.NewSet(named, semconv.DBClientConnectionStateUsed))
+	var shown atomic.Pointer[poolactor.Pool]
+	shown.Store(p)
 	_, err := meter.RegisterCallback(func(_ context.Context, to metric.Observer) error {
+		p := shown.Load()
+		if p == nil {
+			return nil
+		}
 		select {
 		case <-p.Done():
+			shown.Store(nil)
 			return nil
 		default:
 		}
