@@ -105,6 +105,7 @@ func TestAbandonEndsCancelRequests(t *testing.T) {
 		require.Error(t, <-ended)
 		require.Error(t, <-ended)
 		require.Error(t, c.Cancel(t.Context()))
+		synctest.Wait()
 		require.False(t, c.CancelPending())
 		require.Zero(t, time.Since(begun))
 	})
