@@ -23,7 +23,9 @@ NESTED := $(patsubst %/go.mod,%,$(wildcard test/*/go.mod))
 # All of them but one have tests; benchmarks are run by make bench.
 TESTED := $(filter-out test/bench,$(NESTED))
 # Those that RACE=1 is for. In the others most of what runs, and takes long to build, is not ours.
-RACED := test/chaos test/conformance
+RACED := test/chaos
+# Where staticcheck would take all of others' code apart for a few files of ours: go vet has to do.
+FOREIGN := test/ecosystem test/observe
 TOOL := go tool -modfile=internal/tools/go.mod
 # What the coverage gate is about; all tests of the module count for it.
 COVERED := ./messages/...,./actors/...,./poolactor/...,./supervisor/...
@@ -97,9 +99,10 @@ lint: ## check format, go vet, staticcheck and the exported API; golangci-lint a
 		printf 'not in the format of gofumpt, make fmt mends it:\n%s\n' "$$unformatted"; exit 1; fi
 	@go vet ./...; $(TOOL) staticcheck ./...
 	@go vet -tags=failpoint $(FAILPOINTS); $(TOOL) staticcheck -tags=failpoint $(FAILPOINTS)
-	@for module in $(NESTED); do ( cd "$$module"; \
+	@for module in $(filter-out $(FOREIGN),$(NESTED)); do ( cd "$$module"; \
 		for tags in '' $$(grep -rq --include='*.go' '^//go:build .*failpoint' . && echo failpoint); do go vet -tags="$$tags" ./...; \
 		go tool -modfile=../../internal/tools/go.mod staticcheck -tags="$$tags" ./...; done ); done
+	@for module in $(FOREIGN); do go vet -C "$$module" ./...; done
 	@go run ./internal/apicheck
 	@case "$$(golangci-lint version --short 2>/dev/null || :)" in 2.*) golangci-lint run ./... ;; esac
 	@if command -v shellcheck >/dev/null; then shellcheck .ci/run internal/setup/*.sh; fi
