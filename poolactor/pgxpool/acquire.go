@@ -230,7 +230,8 @@ func (p *Pool) ping(ctx context.Context, l *poolactor.Lease) (answered bool, err
 	if !left.CompareAndSwap(false, true) {
 		return true, <-answer
 	}
-	time.AfterFunc(abandonedPing, cancel)
+	limit := time.AfterFunc(abandonedPing, cancel)
+	context.AfterFunc(bound, func() { limit.Stop() })
 	return false, ctx.Err()
 }
 

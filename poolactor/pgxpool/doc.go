@@ -11,11 +11,11 @@
 //
 // # What is the same
 //
-// Names, signatures and meaning are those of pgxpool 5.12: the pool_* settings of the connection string, [Config] with
-// all of its fields, the hooks and when they are called, the rows that give their connection back at their end, on an
-// error and when Scan panics, the batch whose transaction keeps its connection, the figures of [Stat], the tracers. Types
-// that come from pgx itself (pgx.Tx, pgx.Rows, pgconn.CommandTag ...) are pgx's own. The types of this package are not
-// those of pgxpool: a library that asks for a *pgxpool.Pool by name takes no other.
+// Names, signatures and meaning are those of pgxpool 5.12: the pool_* settings of the connection string, [Config] with all
+// of its fields, the hooks and when they are called, the rows that give their connection back at their end, on an error and
+// when the Scan of a QueryRow panics, the batch whose transaction keeps its connection, the figures of [Stat], the tracers.
+// Types that come from pgx itself (pgx.Tx, pgx.Rows, pgconn.CommandTag ...) are pgx's own. The types of this package are
+// not those of pgxpool: a library that asks for a *pgxpool.Pool by name takes no other.
 //
 // # What is different
 //
