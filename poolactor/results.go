@@ -83,8 +83,9 @@ func (r *rows) Close() {
 	r.finish(r.Rows.Err())
 }
 
+// Err is also what a Scan of closed rows has failed with, as pgx's own is.
 func (r *rows) Err() error {
-	if r.over {
+	if r.over && r.err != nil {
 		return r.err
 	}
 	return r.Rows.Err()

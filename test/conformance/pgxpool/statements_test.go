@@ -91,6 +91,14 @@ var statementCases = []behaviour{
 		s.exec(p, "select 1")
 		s.say("new: %d", p.Stat().NewConnsCount())
 	}},
+	{name: "Scan of rows that are closed", run: func(s *side) {
+		p := s.pool(settings{params: one})
+		rows, err := p.Query(s.ctx, "select 1")
+		s.ok(err)
+		rows.Close()
+		s.say("%s", kind(rows.Err()))
+		s.say("fails: %v, and then: %v", rows.Scan(new(int)) != nil, rows.Err() != nil)
+	}},
 	{name: "rows that fail in the middle", run: func(s *side) {
 		p := s.pool(settings{params: one})
 		rows, err := p.Query(s.ctx, "select 100 / (10 - n) from generate_series(1, 20) n")
