@@ -32,7 +32,7 @@ type slot struct {
 	tended atomic.Int64
 	conn   atomic.Pointer[backend.Conn]
 	label  atomic.Pointer[string]
-	stack  atomic.Pointer[[]uintptr]
+	stack  atomic.Pointer[callStack]
 	// warned is the generation of the last lease that was told to be held for long.
 	warned atomic.Uint64
 	// 128 bytes in all, which keeps neighbours off each other's cache lines.

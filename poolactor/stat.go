@@ -192,14 +192,20 @@ func (s *slot) labelled() string {
 	return ""
 }
 
-// stackDepth is how many frames of an Acquire are kept.
+// stackDepth is how many functions of an Acquire's stack are kept. Each costs 60 to 90 ns, and so do those that are left out.
 const stackDepth = 16
 
-// recordStack keeps where the lease was acquired: runtime.Callers, recordStack and grant are left out.
+// callStack is where a lease was acquired. It is one allocation, and nothing in it is for the garbage collector to follow.
+type callStack struct {
+	depth int
+	pcs   [stackDepth]uintptr
+}
+
+// recordStack keeps where the lease was acquired: runtime.Callers, recordStack, grant and lease are left out.
 func (s *slot) recordStack() {
-	pcs := make([]uintptr, stackDepth)
-	pcs = pcs[:runtime.Callers(3, pcs)]
-	s.stack.Store(&pcs)
+	c := new(callStack)
+	c.depth = runtime.Callers(4, c.pcs[:])
+	s.stack.Store(c)
 }
 
 // ownMethods begin the names of the methods, and of functions inside them, by which a call reaches its lease.
@@ -211,12 +217,12 @@ var ownMethods = func() []string {
 // stackTrace writes the recorded stack, one function a line, the innermost first. It begins with whoever called the pool:
 // the way from its method to the lease says nothing.
 func (s *slot) stackTrace() string {
-	pcs := s.stack.Load()
-	if pcs == nil || len(*pcs) == 0 {
+	c := s.stack.Load()
+	if c == nil || c.depth == 0 {
 		return ""
 	}
 	var b strings.Builder
-	frames := runtime.CallersFrames(*pcs)
+	frames := runtime.CallersFrames(c.pcs[:c.depth])
 	for {
 		f, more := frames.Next()
 		switch {
