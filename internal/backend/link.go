@@ -18,6 +18,7 @@ type link struct {
 	tls     bool           // set before the first message
 	clear   bool           // likewise: what pgx writes reaches the wire as it is
 	wrapped bool           // likewise: it does not, because of TLS or a hook
+	tap     *tap           // likewise: what pgx reads and writes through
 	pg      *pgconn.PgConn // set when the server has let us in
 
 	cancelDial    pgconn.DialFunc

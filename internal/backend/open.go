@@ -124,7 +124,11 @@ func (op *opening) configure(cfg *pgx.ConnConfig) *pgx.ConnConfig {
 	}
 	buildFrontend := cfg.BuildFrontend
 	cfg.BuildFrontend = func(r io.Reader, w io.Writer) *pgproto3.Frontend {
-		t := &tap{link: op.current.Load(), r: r, w: w}
+		l := op.current.Load()
+		t := &tap{link: l, r: r, w: w}
+		if l.pg == nil { // else pgconn.Construct makes a new one over the same socket
+			l.tap = t
+		}
 		return buildFrontend(t, t)
 	}
 	return cfg

@@ -15,6 +15,9 @@ const (
 	saidSettings                            // the view pg_settings, with UPDATE: a SET
 )
 
+// MayChange tells whether the statements in a text may change something about their session, as far as a text can tell.
+func MayChange(text string) bool { return textChanges([]byte(text)) != 0 }
+
 // textChanges says what the statements in a text may change. It takes two thirds of a nanosecond a byte.
 func textChanges(text []byte) Changes {
 	seen := firstWords(text)
