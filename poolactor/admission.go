@@ -153,6 +153,7 @@ func (p *Pool) queueBehind(waiting int, open, dials bool) queue {
 		}
 		places--
 		switch {
+		case w.state() == leased && s.isShared(): // it is back when nobody shares it, whatever its age
 		case w.state() == leased:
 			held := time.Duration(0)
 			if s.granted(w) { // else the time beside the word may be that of the lease before

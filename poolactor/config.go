@@ -85,6 +85,9 @@ type Config struct {
 	// both.
 	LeaseMaxAge time.Duration
 
+	// Shared says how statements share connections. The zero value is its default.
+	Shared SharedConfig
+
 	// Reset says what is done about a session between two leases. Default ResetSmart.
 	Reset ResetPolicy
 
@@ -247,6 +250,7 @@ const (
 	defaultMaxBackoff     = 30 * time.Second
 	defaultMaxRetries     = 5
 	defaultMaxDials       = 4
+	defaultShared         = 4
 	defaultInterval       = 500 * time.Millisecond
 	defaultHealthTimeout  = time.Second
 	defaultJitter         = 0.2
@@ -273,6 +277,7 @@ func (c Config) withDefaults() (Config, error) {
 	fill(&c.Retry.MaxRetries, defaultMaxRetries)
 	fill(&c.Retry.MaxDials, defaultMaxDials)
 	fill(&c.Retry.Jitter, defaultJitter)
+	fill(&c.Shared.Connections, defaultShared)
 	fill(&c.Health.Interval, defaultInterval)
 	fill(&c.Health.Timeout, defaultHealthTimeout)
 	if err := c.check(); err != nil {
@@ -284,7 +289,7 @@ func (c Config) withDefaults() (Config, error) {
 	} {
 		*off = max(*off, 0)
 	}
-	for _, off := range []*int{&c.MinSize, &c.MinIdle, &c.MaxWaiters, &c.Retry.MaxRetries} {
+	for _, off := range []*int{&c.MinSize, &c.MinIdle, &c.MaxWaiters, &c.Retry.MaxRetries, &c.Shared.Connections} {
 		*off = max(*off, 0)
 	}
 	c.Retry.Jitter = max(c.Retry.Jitter, 0)

@@ -86,6 +86,13 @@
 // it believes the word. So a release reaches the next caller without a turn of the actor, and the actor may crash
 // between any two steps: its next life reads the words. See ARCHITECTURE.md for the whole way of a lease.
 //
+// # Shared statements
+//
+// Pool.Shared runs statements of many callers over a few connections, without a lease for each: what waits is written at once,
+// and answered one by one. Only plain statements that are transactions by themselves can be run so; the others are refused, or
+// have a lease. The shared connections are leases that the pool gives to itself, so all that is said about leases holds for
+// them.
+//
 // # What it cannot see
 //
 // A session that a lease has changed is cleaned before the next one gets it, and an unchanged one costs nothing; see

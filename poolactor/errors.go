@@ -32,7 +32,8 @@ var (
 	// see Config.ShedByDeadline. It comes with an *ExhaustedError.
 	ErrShed = errors.New("poolactor: the deadline would pass before a connection becomes free")
 	// ErrOutcomeUnknown: the connection was lost after a COMMIT was sent and before its answer came, so it is not known
-	// whether the transaction is in the database.
+	// whether the transaction is in the database; or a shared statement was sent and its answer did not come, so the same
+	// holds for the transaction that it was by itself.
 	ErrOutcomeUnknown = errors.New("poolactor: the outcome of the commit is unknown")
 )
 

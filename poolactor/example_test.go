@@ -70,6 +70,16 @@ func Example() {
 			return err
 		}
 
+		shared := pool.Shared()
+		var seven int
+		if err := shared.QueryRow(ctx, "select 7").Scan(&seven); err != nil {
+			return err
+		}
+		// What may run twice is sent again if its connection is lost.
+		if _, err := shared.Idempotent().Exec(ctx, "delete from sessions where login = $1", "ada"); err != nil {
+			return err
+		}
+
 		fmt.Println("server:", version)
 		fmt.Println("numbers:", numbers)
 		return nil
@@ -79,6 +89,28 @@ func Example() {
 	// server: 15.0
 	// numbers: [7 7 7]
 	// <nil>
+}
+
+// Many callers share a few connections. What is about the session has no place there.
+func ExamplePool_Shared() {
+	server := pooltest.New()
+	defer server.Close()
+	ctx := context.Background()
+	pool, err := poolactor.Open(ctx, server.Config())
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	defer pool.Close()
+
+	shared := pool.Shared()
+	tag, err := shared.Exec(ctx, "insert into visits values ($1)", 7)
+	fmt.Println(tag, err)
+	_, err = shared.Exec(ctx, "set statement_timeout = '5min'")
+	fmt.Println(errors.Is(err, poolactor.ErrNotShared), err)
+	// Output:
+	// INSERT 0 1 <nil>
+	// true poolactor: the statement cannot share a connection: run it on a lease (Acquire, With, WithTx): SET changes the session
 }
 
 // With leases a connection for the time of a function, and releases it however that ends.

@@ -257,7 +257,7 @@ func (l *Lease) giveBack(t *token, discard bool) (state, bool) {
 	if !s.begin(l.gen) {
 		return p.handBackTo(t, l.gen, broken, flagSevere)
 	}
-	if p.cfg.ShedByDeadline && s.isOf(l.gen) { // one that was taken away has kept nobody waiting since
+	if p.cfg.ShedByDeadline && s.isOf(l.gen) && !s.isShared() { // one that was taken away has kept nobody waiting since
 		p.observe(time.Duration(p.now() - s.acquired.Load()))
 	}
 	c := l.conn

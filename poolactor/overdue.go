@@ -29,7 +29,7 @@ func (p *Pool) LimitLeases(warnAfter, maxAge time.Duration) error {
 // may be that of the lease before.
 func (p *Pool) watchLease(s *slot, now int64) {
 	w := s.word.Load()
-	if w.state() != leased || !s.granted(w) {
+	if w.state() != leased || !s.granted(w) || s.isShared() {
 		return
 	}
 	switch held := time.Duration(now - s.acquired.Load()); {

@@ -14,6 +14,7 @@ import (
 	"github.com/seed-4ff2b7b9/supervised/actors"
 	"github.com/seed-4ff2b7b9/supervised/internal/asynclog"
 	"github.com/seed-4ff2b7b9/supervised/internal/broadcast"
+	"github.com/seed-4ff2b7b9/supervised/internal/multiplex"
 	"github.com/seed-4ff2b7b9/supervised/messages"
 	"github.com/seed-4ff2b7b9/supervised/supervisor"
 )
@@ -67,6 +68,8 @@ type Pool struct {
 	endLife  context.CancelFunc
 	crew     *crew
 	own      *calls // Exec and the other methods that lease for themselves
+	group    *multiplex.Group
+	canShare bool // statements can share connections
 	returned chan struct{}
 	applied  broadcast.Bus[uint64]
 	bus      broadcast.Bus[Event]
@@ -137,6 +140,7 @@ func New(cfg Config) (*Pool, error) {
 		p.cfg.Logger = p.log.Logger()
 	}
 	p.own = &calls{acquire: p.Acquire, reacquire: p.reacquire, release: (*Lease).Release}
+	p.group, p.canShare = p.newGroup(), cfg.sharing()
 	p.life, p.endLife = context.WithCancel(context.Background())
 	p.maxSize.Store(int64(cfg.MaxSize))
 	p.minSize.Store(int64(cfg.MinSize))

@@ -27,6 +27,9 @@ type Stat struct {
 
 	Waiting int // calls that wait now
 
+	Sharing int   // leased connections that serve shared statements; see Pool.Shared
+	Shared  int64 // statements that were answered over them
+
 	Acquired      int64         // leases granted
 	Waited        int64         // calls that had to wait, those that failed included
 	WaitTime      time.Duration // of all calls together
@@ -75,7 +78,7 @@ func (p *Pool) Stat() Stat {
 		Checks: p.checks.Load(), FailedCheck: p.checksFailed.Load(), Cleanings: p.cleanings.Load(),
 		Forgotten: p.forgottenLeases.Load(), Revoked: p.revokedLeases.Load(), LostEvents: p.bus.Lost(),
 		Outages: p.outages.Load(), OutageTime: time.Duration(p.outageTime.Load()),
-		Outage: *p.outage.Load(), Suspends: g.suspended(), Closes: g.closed(),
+		Shared: p.group.Answered(), Outage: *p.outage.Load(), Suspends: g.suspended(), Closes: g.closed(),
 	}
 	for _, s := range p.all() {
 		w := s.word.Load()
@@ -85,6 +88,9 @@ func (p *Pool) Stat() Stat {
 			st.Idle++
 		case leased:
 			st.Leased++
+			if s.isShared() {
+				st.Sharing++
+			}
 		case checking:
 			st.Checking++
 		case cleaning:
@@ -146,7 +152,7 @@ func (p *Pool) holder(s *slot, w word, now int64) Holder {
 	if s.granted(w) {
 		h.Label, h.Stack = s.labelled(), s.stackTrace()
 		h.For = max(0, time.Duration(now-s.acquired.Load()))
-		h.Overdue = exceeds(h.For, &p.warnAfter)
+		h.Overdue = exceeds(h.For, &p.warnAfter) && !s.isShared()
 	}
 	return h
 }
