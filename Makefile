@@ -9,19 +9,17 @@ SHELL := bash
 RACE ?=#            1: tests run under the race detector
 COVER ?=#           1: tests write cover profiles, which `make cover-gate` reads
 TIMEOUT ?= 15m#     for each package's tests
-ARGS ?=#            handed on by run, demo, chaos, soak and mutants
-BENCH ?= .#         which benchmarks, a regular expression
+ARGS ?=#            handed on by run, demo, chaos, soak, mutants, bench and bench-quick
+BENCH ?= .#         which benchmarks of bench-go, a regular expression
 DURATION ?= 10m#    how long a soak lasts
 SEED ?= 0#          what is left to chance in a soak follows from it; 0 is another each time
 FUZZTIME ?= 1m#     how long each fuzzer runs
-COUNT ?= 6#         how often each benchmark runs: benchstat wants at least 6
+COUNT ?= 6#         how often each benchmark of bench-go runs: benchstat wants at least 6
 
 # What tests and coverage leave behind. Its name begins with a dot, so that Go's ./... passes it by.
 BUILD := .build
 # Modules with dependencies that the library shall not have.
 NESTED := $(patsubst %/go.mod,%,$(wildcard test/*/go.mod))
-# All of them but one have tests; benchmarks are run by make bench.
-TESTED := $(filter-out test/bench,$(NESTED))
 # Those that RACE=1 is for. In the others most of what runs, and takes long to build, is not ours.
 RACED := test/chaos
 # Where staticcheck would take all of others' code apart for a few files of ours: go vet has to do.
@@ -75,7 +73,7 @@ test: setup lint $(BUILD) ## pass every test, RACE=1 under the race detector; se
 	go run ./internal/testreport -output $(BUILD)/test-output.txt \
 		-- $(test_flags) $(call cover_flags,main) ./... \
 		-- $(test_flags) $(call cover_flags,failpoint) -tags=failpoint $(FAILPOINTS) \
-		$(foreach module,$(TESTED),-- -C $(module) $(if $(filter $(RACED),$(module)),$(test_flags),$(plain_flags)) ./...) \
+		$(foreach module,$(NESTED),-- -C $(module) $(if $(filter $(RACED),$(module)),$(test_flags),$(plain_flags)) ./...) \
 		$(if $(race_on),-- $(plain_flags) $(PLAIN)) || status=1; \
 	go run ./internal/secret/canary/scan $(BUILD)/test-output.txt || status=1; \
 	exit $$status
@@ -137,7 +135,17 @@ fuzz: ## look for inputs that break something, FUZZTIME for each fuzzer; what it
 		done; done
 
 .PHONY: bench
-bench: $(BUILD) ## run the benchmarks and sum them up
+bench: ## run this pool and others in turns; BENCHMARKS.md keeps the table and the plots if all rows ran; takes a quarter of an hour
+	@go run ./internal/setup postgresql
+	@go run -C test/bench ./run -whole "$(CURDIR)" $(ARGS)
+
+.PHONY: bench-quick
+bench-quick: ## a part of that in two minutes, with warnings of ratios that are worse than those that bench has kept
+	@go run ./internal/setup postgresql
+	@go run -C test/bench ./run -quick -against "$(CURDIR)/docs/bench/figures.json" $(ARGS)
+
+.PHONY: bench-go
+bench-go: $(BUILD) ## run the benchmarks of go test and sum them up
 	@go run ./internal/setup postgresql
 	@for module in . $(NESTED); do go test -C "$$module" -run='^$$' -bench='$(strip $(BENCH))' -benchmem -count=$(strip $(COUNT)) ./...; done \
 		| tee $(BUILD)/bench.txt
