@@ -117,9 +117,7 @@ func TestAWishIsNotLostInAHandBack(t *testing.T) {
 		func() { p.handBack(tok, 0, free, 0) },
 		func() { set = tok.slot.word.flag(flagRetire, leased) },
 		func() {
-			for len(p.ready) > 0 {
-				<-p.ready
-			}
+			p.takeHot()
 			for len(p.hints) > 0 {
 				<-p.hints
 			}

@@ -43,22 +43,25 @@ func (p *Pool) lease(ctx context.Context) (*Lease, error) {
 		ctx, cancel = p.bounded(ctx)
 		defer cancel()
 	}
-	select {
-	case t := <-p.ready:
-		gen, ok := t.claim()
-		failpoint.Hit("caller.claimed")
-		p.chain()
-		now := p.now()
-		if !ok {
-			return p.wait(ctx, asked, now, newcomer)
+	t := p.takeHot()
+	if t == nil {
+		select {
+		case t = <-p.ready:
+		default:
+			return p.wait(ctx, asked, p.now(), newcomer)
 		}
-		if v := p.vet(ctx, t, gen, now, false); v != accepted {
-			return p.wait(ctx, asked, now, v)
-		}
-		return p.grant(asked, t, gen, now), nil
-	default:
-		return p.wait(ctx, asked, p.now(), newcomer)
 	}
+	gen, ok := t.claim()
+	failpoint.Hit("caller.claimed")
+	p.chain()
+	now := p.now()
+	if !ok {
+		return p.wait(ctx, asked, now, newcomer)
+	}
+	if v := p.vet(ctx, t, gen, now, false); v != accepted {
+		return p.wait(ctx, asked, now, v)
+	}
+	return p.grant(asked, t, gen, now), nil
 }
 
 // wait is the slow way: counted as a waiter until a claimed connection is accepted. A caller that comes first in line,
@@ -123,6 +126,10 @@ func (p *Pool) next(ctx context.Context, c *cohort, first bool) (*token, error) 
 		return t, nil
 	default:
 	}
+	if t := p.takeHot(); t != nil {
+		return t, nil
+	}
+	failpoint.Hit("caller.blocking")
 	select {
 	case t := <-again:
 		return t, nil
@@ -172,6 +179,25 @@ func (p *Pool) offer(t *token) bool {
 	}
 }
 
+// putHot lays a connection that came back where the next caller looks first: that is quicker than ready, and a lone caller
+// gets the same one again. False: it is to be offered. Nobody can wait there, so what a waiter may have missed is taken back:
+// it counts itself before it looks there, and waiting is read after the token lies there, so one of both sees the other.
+func (p *Pool) putHot(t *token) bool {
+	if p.waiting.Load() > 0 || p.hot.Load() != nil || !p.hot.CompareAndSwap(nil, t) { // two reads spare most of those in vain
+		return false
+	}
+	failpoint.Hit("caller.put hot")
+	return p.waiting.Load() == 0 || !p.hot.CompareAndSwap(t, nil)
+}
+
+// takeHot takes what the last putHot has laid down, if nobody has taken it since.
+func (p *Pool) takeHot() *token {
+	if p.hot.Load() == nil {
+		return nil
+	}
+	return p.hot.Swap(nil)
+}
+
 // handBack ends the claim gen on a slot: the connection becomes free and is offered, or it is left to the actor. It
 // works while the actor is down and never blocks. False: the lease is not of this generation any more.
 func (p *Pool) handBack(t *token, gen uint64, to state, flags word) bool {
@@ -195,7 +221,7 @@ func (p *Pool) handBackTo(t *token, gen uint64, to state, flags word) (state, bo
 			continue // a flag arrived
 		}
 		failpoint.Hit("caller.handed back")
-		if n.state() == free && p.gate.Load().open() && p.offer(t) {
+		if n.state() == free && p.gate.Load().open() && (p.putHot(t) || p.offer(t)) {
 			p.afterFinish(s)
 			return free, true
 		}

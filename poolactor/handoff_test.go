@@ -216,12 +216,18 @@ func TestWhereALeaseGoes(t *testing.T) {
 		name      string
 		flags     word
 		gate      gate
+		others    bool // another is hot
 		readyFull bool
+		waiting   int64
 		to, want  state
+		hot       bool
 		offered   bool
 	}{
-		{name: "is offered", to: free, want: free, offered: true},
-		{name: "finds ready full", to: free, want: free, readyFull: true},
+		{name: "is hot", to: free, want: free, hot: true},
+		{name: "is hot beside what lies in ready", to: free, want: free, readyFull: true, hot: true},
+		{name: "finds another hot", to: free, want: free, others: true, offered: true},
+		{name: "finds somebody waiting", to: free, want: free, waiting: 1, offered: true},
+		{name: "finds another hot and ready full", to: free, want: free, others: true, readyFull: true},
 		{name: "to a suspended pool", to: free, want: free, gate: gateSuspended},
 		{name: "to a closed pool", to: free, want: free, gate: gateClosed},
 		{name: "of a retired connection", flags: flagRetire, to: free, want: broken},
@@ -230,8 +236,12 @@ func TestWhereALeaseGoes(t *testing.T) {
 		t.Run(c.name, func(t *testing.T) {
 			p, _ := still(t, 2)
 			p.gate.set(c.gate)
+			p.waiting.Store(c.waiting)
 			if c.readyFull {
 				p.ready <- put(p, 1, free)
+			}
+			if c.others {
+				p.hot.Store(put(p, 1, free))
 			}
 			tok := put(p, 0, leased, c.flags)
 			tok.slot.acquired.Store(7)
@@ -242,15 +252,53 @@ func TestWhereALeaseGoes(t *testing.T) {
 
 			require.True(t, p.handBack(tok, 0, c.to, 0))
 			require.Equal(t, c.want, stateOf(p, 0))
-			if c.offered {
+			require.Equal(t, c.hot, p.hot.Load() == tok)
+			switch {
+			case c.hot:
+				require.Empty(t, p.hints)
+			case c.offered:
 				require.Equal(t, tok, <-p.ready)
 				require.Empty(t, p.hints)
-			} else {
+			default:
 				require.Equal(t, hint{slot: tok.slot, token: tok}, <-p.hints)
 			}
 			require.False(t, p.handBack(tok, 0, c.to, 0), "once")
 		})
 	}
+}
+
+func TestAWaiterLooksWhetherOneIsHot(t *testing.T) {
+	p, _ := still(t, 1)
+	tok := put(p, 0, free)
+	p.hot.Store(tok)
+	over, cancel := context.WithCancel(t.Context())
+	cancel()
+	got, err := p.next(over, newCohort(0), false)
+	require.NoError(t, err)
+	require.Same(t, tok, got)
+	require.Nil(t, p.takeHot())
+}
+
+// What was taken for a check comes back under a new token, and what was hot leads nowhere.
+func TestSiftLooksAtWhatIsHot(t *testing.T) {
+	p, l := still(t, 1)
+	tok := put(p, 0, free)
+	p.hot.Store(tok)
+	l.sift()
+	require.Same(t, tok, p.hot.Load())
+	tok.slot.word.move(checking, free)
+	l.sift()
+	require.Nil(t, p.hot.Load())
+}
+
+func TestDrainReadyTakesWhatIsHot(t *testing.T) {
+	p, l := still(t, 2)
+	p.hot.Store(put(p, 0, free))
+	p.ready <- put(p, 1, free)
+	p.gate.set(gateSuspended)
+	l.settle()
+	require.Nil(t, p.hot.Load())
+	require.Len(t, l.stack, 2)
 }
 
 func TestServeCountsWhatIsOnItsWay(t *testing.T) {

@@ -21,13 +21,18 @@ func (p *Pool) leaseAllIdle(ctx context.Context) (leases []*Lease) {
 	defer look.Stop()
 	for most := int(p.maxSize.Load()); len(leases) < most && p.anyIdle() && ctx.Err() == nil; {
 		p.demandMore() // the actor keeps one on offer, if nobody waits for it
-		select {
-		case t := <-p.ready:
-			if l := p.leaseOffered(ctx, asked, t); l != nil {
-				leases = append(leases, l)
+		t := p.takeHot()
+		if t == nil {
+			select {
+			case t = <-p.ready:
+			case <-look.C:
+				continue
+			case <-ctx.Done():
+				return leases
 			}
-		case <-look.C:
-		case <-ctx.Done():
+		}
+		if l := p.leaseOffered(ctx, asked, t); l != nil {
+			leases = append(leases, l)
 		}
 	}
 	return leases

@@ -214,8 +214,11 @@ func (l *life) readopt(s *slot) {
 	}
 }
 
-// drainReady takes everything out of ready, and hands it to f if there is one.
+// drainReady takes everything out of hot and ready, and hands it to f if there is one.
 func (l *life) drainReady(f func(*token)) {
+	if t := l.p.takeHot(); t != nil && f != nil {
+		f(t)
+	}
 	for {
 		select {
 		case t := <-l.p.ready:
@@ -228,15 +231,18 @@ func (l *life) drainReady(f func(*token)) {
 	}
 }
 
-// sift takes stale hints out of ready: a check takes a connection that lies there as well, and it comes back under a new
-// token. The next caller would find nothing, and have to wait for the actor.
+// sift takes stale hints out of hot and ready: a check takes a connection that lies there as well, and it comes back under a
+// new token. The next caller would find nothing, and have to wait for the actor.
 func (l *life) sift() {
 	l.stale = false
+	if t := l.p.hot.Load(); t != nil && !t.offered() {
+		l.p.hot.CompareAndSwap(t, nil)
+	}
 	for range len(l.p.ready) {
 		select {
 		case t := <-l.p.ready:
 			failpoint.Hit("actor.sifting")
-			if w := t.slot.word.Load(); w.state() == free && w.tid() == t.tid && !l.p.offer(t) {
+			if t.offered() && !l.p.offer(t) {
 				l.take(hint{slot: t.slot, token: t})
 			}
 		default:

@@ -28,6 +28,7 @@ type actorAt uint8
 
 const (
 	actorDown actorAt = iota
+	actorDrainsHot
 	actorDrains
 	actorAudits        // audit: adopt
 	actorStores        // readopt without its compare-and-swap
@@ -37,6 +38,7 @@ const (
 	actorSequence      // settle: sizeAsked
 	actorGate          // settle: gate and maxSize
 	actorShuts         // settle: supply.Store(0)
+	actorShutsHot      // settle: drainReady, takeHot
 	actorDrainsReady   // settle: drainReady
 	actorPlans         // shrinkTo: the words
 	actorApplies       // apply
@@ -84,7 +86,7 @@ func (a modelActor) idle(at actorAt) modelActor {
 func (m *model) pool(w world) {
 	a := &w.actor
 	if a.at == actorDown {
-		*a = modelActor{at: actorDrains}
+		*a = modelActor{at: actorDrainsHot}
 		if m.without == auditAtRestart && int(w.left.crashes) < m.crashes {
 			a.at = actorSequence
 		}
@@ -129,6 +131,10 @@ func (w *world) unstacks(slot uint8) { w.actor.stack &^= 1 << slot }
 func (m *model) audits(w world) {
 	a := &w.actor
 	switch a.at {
+	case actorDrainsHot:
+		w.takeHot()
+		a.at = actorDrains
+		m.actor("audit: takeHot, dropped", w)
 	case actorDrains:
 		if _, ok := w.receive(); ok {
 			m.actor("audit: <-ready, dropped", w)

@@ -4,7 +4,8 @@ package poolactor
 type callerAt uint8
 
 const (
-	callerIdle          callerAt = iota // Acquire: the receive from ready that does not block
+	callerIdle          callerAt = iota // Acquire: takeHot
+	callerReceives                      // Acquire: the receive from ready that does not block
 	callerClaims                        // token.claim
 	callerStores                        // the same without its compare-and-swap
 	callerChainsWaiting                 // chain: waiting
@@ -14,12 +15,17 @@ const (
 	callerCounts                        // wait: waiting.Add(1)
 	callerReadsSupply                   // wait: supply
 	callerDemands                       // wait: demandMore
-	callerSelects                       // next
+	callerLooksHot                      // next: takeHot
+	callerSelects                       // next: the select
 	callerBlocked                       // next, in the receivers' queue
 	callerUncounts                      // wait: waiting.Add(-1)
 	callerHolds                         // handBack: the swap
 	callerFrees                         // the same without its compare-and-swap
 	callerReadsGate                     // handBack: the gate
+	callerReadsWaiting                  // putHot: waiting
+	callerPutsHot                       // putHot: hot
+	callerLooksBack                     // putHot: waiting, once more
+	callerTakesBack                     // putHot: hot, once more
 	callerOffersAgain                   // offer: again
 	callerOffersReady                   // offer: ready
 	callerTells                         // tell
@@ -31,7 +37,8 @@ const (
 // hasHint tells whether the token in hand may yet turn stale.
 func (at callerAt) hasHint() bool {
 	switch at {
-	case callerClaims, callerReadsGate, callerOffersAgain, callerOffersReady, callerTells:
+	case callerClaims, callerReadsGate, callerReadsWaiting, callerPutsHot, callerLooksBack, callerTakesBack, callerOffersAgain,
+		callerOffersReady, callerTells:
 		return true
 	default:
 		return false
@@ -41,7 +48,7 @@ func (at callerAt) hasHint() bool {
 // caller lists what a caller may do next.
 func (m *model) caller(w world, i int) {
 	switch c := &w.callers[i]; c.at {
-	case callerIdle:
+	case callerIdle, callerReceives:
 		m.callerComes(w, i)
 	case callerClaims, callerStores:
 		m.callerClaims(w, i)
@@ -53,11 +60,13 @@ func (m *model) caller(w world, i int) {
 		m.callerIsTurnedAway(w, i)
 		c.slow, c.counted = true, true
 		if c.at = callerReadsSupply; m.without == countBeforeSupply {
-			c.at = callerSelects
+			c.at = callerLooksHot
 		}
 		m.add("caller", i, "wait: waiting++", w)
 	case callerReadsSupply, callerDemands:
 		m.callerDemands(w, i)
+	case callerLooksHot:
+		m.callerLooksHot(w, i)
 	case callerSelects, callerBlocked:
 		m.callerSelects(w, i)
 	case callerUncounts:
@@ -70,6 +79,8 @@ func (m *model) caller(w world, i int) {
 		m.add("caller", i, "wait: waiting--", w)
 	case callerHolds, callerFrees, callerReadsGate, callerOffersAgain, callerOffersReady:
 		m.callerReleases(w, i)
+	case callerReadsWaiting, callerPutsHot, callerLooksBack, callerTakesBack:
+		m.callerPutsHot(w, i)
 	case callerTells, callerTellsRescan, callerTellsKick:
 		m.callerTells(w, i)
 	}
@@ -87,13 +98,25 @@ func (m *model) callerIsTurnedAway(w world, i int) {
 
 // callerComes is the beginning of Acquire.
 func (m *model) callerComes(w world, i int) {
-	if h, ok := w.receive(); ok {
-		w.callers[i] = caller{at: callerClaims, slot: h.slot, stale: h.stale}
-		m.may("caller", i, "Acquire: <-ready", w)
+	c := &w.callers[i]
+	if c.at == callerIdle {
+		h, ok := w.takeHot()
+		if !ok {
+			c.at = callerReceives
+			m.may("caller", i, "Acquire: nothing is hot", w)
+			return
+		}
+		*c = caller{at: callerClaims, slot: h.slot, stale: h.stale}
+		m.may("caller", i, "Acquire: takeHot", w)
 		return
 	}
-	w.callers[i] = m.toWait(caller{})
-	m.may("caller", i, "Acquire: ready is empty", w)
+	if h, ok := w.receive(); ok {
+		*c = caller{at: callerClaims, slot: h.slot, stale: h.stale}
+		m.add("caller", i, "Acquire: <-ready", w)
+		return
+	}
+	*c = m.toWait(caller{})
+	m.add("caller", i, "Acquire: ready is empty", w)
 }
 
 // toWait is where wait begins, or goes on after a connection that was not accepted.
@@ -221,13 +244,60 @@ func (m *model) callerDemands(w world, i int) {
 	default:
 		what = "wait: supply == 0"
 	}
-	if c.at = callerSelects; !c.counted {
+	if c.at = callerLooksHot; !c.counted {
 		c.at = callerCounts
 	}
 	m.add("caller", i, what, w)
 }
 
-// callerSelects is next: a receive, the end of the caller's context, or a place in the queue.
+// callerLooksHot is the beginning of next.
+func (m *model) callerLooksHot(w world, i int) {
+	c := &w.callers[i]
+	if w.hasHot && m.without != waitersLookHot {
+		h, _ := w.takeHot()
+		c.at, c.slot, c.stale = callerClaims, h.slot, h.stale
+		m.add("caller", i, "next: takeHot", w)
+		return
+	}
+	c.at = callerSelects
+	m.add("caller", i, "next: nothing is hot", w)
+}
+
+// callerPutsHot is putHot.
+func (m *model) callerPutsHot(w world, i int) {
+	c := &w.callers[i]
+	h := hintOf{c.slot, c.stale}
+	what := ""
+	switch c.at {
+	case callerReadsWaiting:
+		if c.at, what = callerPutsHot, "putHot: waiting == 0"; w.waiting() > 0 {
+			c.at, what = callerOffersAgain, "putHot: waiting > 0"
+		}
+	case callerPutsHot:
+		if c.at, what = callerLooksBack, "putHot: hot <-"; w.hasHot {
+			c.at, what = callerOffersAgain, "putHot: another is hot"
+			break
+		}
+		if w.hot, w.hasHot = h, true; m.without == putHotLooksBack {
+			*c = m.afterRelease(*c)
+		}
+	case callerLooksBack:
+		if c.at, what = callerTakesBack, "putHot: waiting > 0 by now"; w.waiting() == 0 {
+			what = "putHot: waiting == 0 still"
+			*c = m.afterRelease(*c)
+		}
+	default:
+		if c.at, what = callerOffersAgain, "putHot: taken back"; !w.hasHot || w.hot != h {
+			what = "putHot: somebody has it"
+			*c = m.afterRelease(*c)
+			break
+		}
+		w.takeHot()
+	}
+	m.add("caller", i, what, w)
+}
+
+// callerSelects is the rest of next: a receive, the end of the caller's context, or a place in the queue.
 func (m *model) callerSelects(w world, i int) {
 	away := w
 	if w.callers[i].at == callerBlocked {
@@ -268,7 +338,7 @@ func (m *model) callerReleases(w world, i int) {
 			m.add("caller", i, "handBack: suspended", w)
 			return
 		}
-		c.at = callerOffersAgain
+		c.at = callerReadsWaiting
 		m.add("caller", i, "handBack: gate open", w)
 		return
 	case callerOffersAgain:
@@ -325,7 +395,7 @@ func (m *model) toOffer() callerAt {
 	if m.suspends > 0 {
 		return callerReadsGate
 	}
-	return callerOffersAgain
+	return callerReadsWaiting
 }
 
 func (m *model) breaks(w *world, i int) {

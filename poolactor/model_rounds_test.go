@@ -22,7 +22,7 @@ func (m *model) rounds(w world) {
 	case actorWoken:
 		if w.rescan {
 			w.rescan = false
-			*a = modelActor{at: actorDrains}
+			*a = modelActor{at: actorDrainsHot}
 			m.actor("Serve: rescan", w)
 			return
 		}

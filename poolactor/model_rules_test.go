@@ -36,6 +36,8 @@ const (
 	releaseLooksAtRetire
 	revokeBeforeCredit
 	gateAfterClaim
+	putHotLooksBack
+	waitersLookHot
 	ruleCount
 )
 
@@ -68,6 +70,8 @@ var rules = []struct {
 	{retireLeased, "a shrink leaves alone what is leased", scope{callers: 2, ready: 1, hints: 2, max: 2, open: 2, shrinks: 1}},
 	{releaseLooksAtRetire, "a release offers what is to go", scope{callers: 2, ready: 1, hints: 2, max: 2, open: 2, shrinks: 1}},
 	{revokeBeforeCredit, "a shrink credits what leaves before it revokes orders", scope{callers: 2, ready: 1, hints: 2, max: 2, open: 1, deaths: 1, shrinks: 1}},
+	{putHotLooksBack, "what lies hot is left there although somebody waits by now", scope{callers: 2, ready: 1, hints: 2, max: 1}},
+	{waitersLookHot, "a waiter does not look whether something is hot", scope{callers: 2, ready: 1, hints: 2, max: 1}},
 	{gateAfterClaim, "the gate is not read after a claim", scope{callers: 2, ready: 1, hints: 2, max: 1, suspends: 1}},
 }
 

@@ -81,7 +81,8 @@ func (m *model) wrongAtRest(w world, holders [2]int) string {
 	}
 	staying := 0
 	for i, s := range w.slots {
-		offered := slices.Contains(w.ready[:w.inReady], hintOf{slot: uint8(i)})
+		h := hintOf{slot: uint8(i)}
+		offered := slices.Contains(w.ready[:w.inReady], h) || w.hasHot && w.hot == h
 		stacked := w.actor.stack&(1<<i) != 0
 		switch st := s.state(); {
 		case st == empty, st == leased && holders[i] == 1:

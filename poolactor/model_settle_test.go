@@ -44,8 +44,14 @@ func (m *model) wishes(w world) {
 		m.actor("settle: the gate is open", w)
 	case actorShuts:
 		w.supply = 0
-		a.at = actorDrainsReady
+		a.at = actorShutsHot
 		m.actor("settle: supply = 0", w)
+	case actorShutsHot:
+		a.at = actorDrainsReady
+		if h, ok := w.takeHot(); ok {
+			a.at, a.slot, a.stale, a.then = actorTakes, h.slot, h.stale, thenDrain
+		}
+		m.actor("drainReady: takeHot", w)
 	case actorDrainsReady:
 		if h, ok := w.receive(); ok {
 			a.at, a.slot, a.stale, a.then = actorTakes, h.slot, h.stale, thenDrain

@@ -9,6 +9,8 @@ import (
 // zero, so that equal situations are equal values.
 type world struct {
 	slots   [2]modelWord
+	hot     hintOf
+	hasHot  bool
 	ready   [2]hintOf
 	inReady uint8
 	hints   [2]hintOf
@@ -165,6 +167,7 @@ func (w *world) counted() int {
 
 // nextToken makes every hint of the slot that is on its way stale.
 func (w *world) nextToken(slot uint8) {
+	w.hot.stale = w.hot.stale || w.hasHot && w.hot.slot == slot
 	for i := range w.inReady {
 		w.ready[i].stale = w.ready[i].stale || w.ready[i].slot == slot
 	}
@@ -176,6 +179,13 @@ func (w *world) nextToken(slot uint8) {
 			c.stale = true
 		}
 	}
+}
+
+// takeHot is Pool.takeHot.
+func (w *world) takeHot() (h hintOf, ok bool) {
+	h, ok = w.hot, w.hasHot
+	w.hot, w.hasHot = hintOf{}, false
+	return h, ok
 }
 
 // receive takes from ready without blocking.

@@ -44,6 +44,7 @@ type Pool struct {
 	// The hand-off: see handoff.go.
 	waiting atomic.Int64
 	supply  atomic.Uint32
+	hot     atomic.Pointer[token]
 	ready   chan *token
 	again   chan *token
 	demand  chan struct{}

@@ -32,6 +32,33 @@ func TestAcquireUseRelease(t *testing.T) {
 	})
 }
 
+// Two connections in turns make a lone caller's queries a third slower. Whatever has put more into ready (the beginning, the
+// rounds of checks, a second caller who is gone), it does not stay there.
+func TestALoneCallerKeepsToOneConnection(t *testing.T) {
+	inMemory(t, func(c *Config) { c.MinSize = 4 }, func(t *testing.T, p *Pool, server *fakepg.Server) {
+		pass(time.Second)
+		first, second := acquired(t, p), acquired(t, p)
+		first.Release()
+		second.Release()
+		changes := func(leases int) (n int) {
+			last := 0
+			for range leases {
+				l := acquired(t, p)
+				process := one(t, t.Context(), l, "select pg_backend_pid()")
+				pass(time.Millisecond)
+				l.Release()
+				if process != last {
+					n++
+				}
+				last = process
+			}
+			return n
+		}
+		changes(2000) // until the actor has looked round
+		require.Less(t, changes(3000), 150, "a round of checks may lay another beside it, for a few looks")
+	})
+}
+
 func TestManyCallersShareFewConnections(t *testing.T) {
 	inMemory(t, nil, func(t *testing.T, p *Pool, server *fakepg.Server) {
 		var wg sync.WaitGroup

@@ -167,3 +167,23 @@ func TestBurstsInWidenedWindowsTakeNoTime(t *testing.T) {
 		})
 	}
 }
+
+// A waiter that counts itself while a connection is laid down where nobody can wait: it is taken back, unless somebody else
+// was faster.
+func TestWhatIsHotIsTakenBackForAWaiter(t *testing.T) {
+	for _, taken := range []bool{false, true} {
+		p, _ := still(t, 1)
+		tok := put(p, 0, leased)
+		hooked(t, func(name string) {
+			if name == "caller.put hot" {
+				p.waiting.Add(1)
+				if taken {
+					require.Same(t, tok, p.takeHot())
+				}
+			}
+		})
+		require.True(t, p.handBack(tok, 0, free, 0))
+		require.Nil(t, p.hot.Load())
+		require.Equal(t, !taken, len(p.ready) == 1)
+	}
+}

@@ -77,6 +77,12 @@ func reclaim(l lostLease) {
 	}
 }
 
+// offered tells whether the slot can be claimed with this token.
+func (t *token) offered() bool {
+	w := t.slot.word.Load()
+	return w.state() == free && w.tid() == t.tid
+}
+
 // claim takes an offered slot. A stale token (the slot is elsewhere, or has a newer token) claims nothing.
 func (t *token) claim() (gen uint64, ok bool) {
 	for {
