@@ -4,11 +4,15 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"net"
 	"os"
+	"sync"
 	"time"
 
 	"github.com/jackc/pgx/v5/pgconn"
+	"github.com/jackc/pgx/v5/pgconn/ctxwatch"
+	"github.com/jackc/pgx/v5/pgproto3"
 )
 
 // deadline is what pgx calls when the context of a statement ends. It asks the server to cancel the statement at once,
@@ -110,8 +114,9 @@ func (l *link) gate() error {
 const queryCanceled = "57014"
 
 // Explain says why a statement failed that ran under ctx. A statement that was cancelled because ctx ended comes back
-// from pgx with the server's error only; what Explain returns for it matches the error of ctx (as that of a statement
-// without an answer does) and still holds the *[pgconn.PgError]. Every other error is returned as it is, nil included.
+// from pgx with the server's error only; what Explain returns for it matches the error of ctx, and [pgconn.Timeout] is true
+// of a deadline, as for a statement without an answer; it still holds the *[pgconn.PgError]. Every other error is returned
+// as it is, nil included.
 func Explain(ctx context.Context, err error) error {
 	cause := ctx.Err()
 	if err == nil || cause == nil || errors.Is(err, cause) {
@@ -127,8 +132,35 @@ func Explain(ctx context.Context, err error) error {
 // cancelledError is the error of a statement whose context ended and that the server has cancelled.
 type cancelledError struct{ cause, answer error }
 
-func (e *cancelledError) Error() string   { return fmt.Sprintf("%v (%v)", e.cause, e.answer) }
-func (e *cancelledError) Unwrap() []error { return []error{e.cause, e.answer} }
+func (e *cancelledError) Error() string { return fmt.Sprintf("%v (%v)", e.cause, e.answer) }
+
+func (e *cancelledError) Unwrap() []error {
+	if e.Timeout() {
+		return []error{e.cause, e.answer, timeout()}
+	}
+	return []error{e.cause, e.answer}
+}
 
 // Timeout makes the deadline of a cancelled statement look like that of one without an answer.
 func (e *cancelledError) Timeout() bool { return errors.Is(e.cause, context.DeadlineExceeded) }
+
+// SafeToRetry is for [pgconn.SafeToRetry], which would take timeout for the whole.
+func (e *cancelledError) SafeToRetry() bool { return false }
+
+// timeout is the error by which [pgconn.Timeout] knows a time-out. Its type is pgx's own, so pgx has to be brought to say it:
+// by a wait that ends before it begins, on a connection to nobody.
+var timeout = sync.OnceValue(func() error {
+	nobody, _ := net.Pipe()
+	passed, cancel := context.WithDeadline(context.Background(), time.Time{})
+	defer cancel()
+	pg, err := pgconn.Construct(&pgconn.HijackedConn{Conn: nobody, Config: &pgconn.Config{
+		BuildFrontend: func(r io.Reader, w io.Writer) *pgproto3.Frontend { return pgproto3.NewFrontend(r, w) },
+		BuildContextWatcherHandler: func(pg *pgconn.PgConn) ctxwatch.Handler {
+			return &pgconn.DeadlineContextWatcherHandler{Conn: pg.Conn()}
+		},
+	}})
+	if err != nil {
+		return err
+	}
+	return pg.WaitForNotification(passed)
+})

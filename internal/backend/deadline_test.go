@@ -213,9 +213,16 @@ func TestExplain(t *testing.T) {
 	var timed interface{ Timeout() bool }
 	require.ErrorAs(t, err, &timed)
 	require.False(t, timed.Timeout())
+	require.False(t, pgconn.Timeout(err))
+	require.False(t, pgconn.SafeToRetry(err))
 
 	err = Explain(late, answer)
 	require.ErrorIs(t, err, context.DeadlineExceeded)
 	require.ErrorAs(t, err, &timed)
 	require.True(t, timed.Timeout())
+	require.ErrorAs(t, err, &pe)
+	require.NotErrorIs(t, err, context.Canceled)
+	require.True(t, pgconn.Timeout(err))
+	require.True(t, pgconn.Timeout(fmt.Errorf("wrapped: %w", err)))
+	require.False(t, pgconn.SafeToRetry(err), "it was sent, and may have run")
 }

@@ -266,6 +266,23 @@ var statementCases = []behaviour{
 		}
 		s.say("%s, the same connection serves on: %v", kind(err), survived)
 	}},
+	{name: "what the error of a deadline is", differs: &difference{
+		row:    "The error of a statement whose context ends",
+		theirs: []string{"deadline, a time-out: true, safe to retry: false", "with the server's answer: false"},
+		ours:   []string{"deadline, a time-out: true, safe to retry: false", "with the server's answer: true"},
+	}, run: func(s *side) {
+		p := s.pool(settings{params: one})
+		var err error
+		answered := false
+		for tries := 0; tries < 10 && !answered; tries++ {
+			c := s.acquire(p)
+			_, err = c.Exec(s.within(100*time.Millisecond), "select pg_sleep(10)")
+			c.Release()
+			answered = errors.As(err, new(*pgconn.PgError))
+		}
+		s.say("%s, a time-out: %v, safe to retry: %v", kind(err), pgconn.Timeout(err), pgconn.SafeToRetry(err))
+		s.say("with the server's answer: %v", answered)
+	}},
 	{name: "a statement is canceled", run: func(s *side) {
 		p := s.pool(settings{params: one})
 		ctx, cancel := context.WithCancel(s.ctx)

@@ -181,9 +181,9 @@ var differences = []trial{
 			s.saw("pgconn.Timeout", pgconn.Timeout(err), nil)
 		},
 		differs: &difference{
-			row:  "`pgconn.Timeout` of a deadline",
+			row:  "The error of a deadline",
 			pgx:  []string{"exec: context.DeadlineExceeded", "with the server's answer: bool false", "pgconn.Timeout: bool true"},
-			ours: []string{"exec: context.DeadlineExceeded", "with the server's answer: bool true", "pgconn.Timeout: bool false"},
+			ours: []string{"exec: context.DeadlineExceeded", "with the server's answer: bool true", "pgconn.Timeout: bool true"},
 		},
 	},
 	{
