@@ -4,6 +4,7 @@ import (
 	"context"
 	"net"
 	"os"
+	"sync"
 	"sync/atomic"
 	"syscall"
 	"time"
@@ -51,4 +52,67 @@ func (s *slowSocket) Read(b []byte) (int, error) {
 		<-time.After(s.by)
 	}
 	return n, err
+}
+
+// silent is a server that says nothing and hears nothing any more while the switch is on.
+type silent struct {
+	on       atomic.Bool
+	farewell chan string // what a connection has ended with, one after the other
+	mu       sync.Mutex
+	sockets  []net.Conn
+}
+
+func (f *silent) config(c *pgx.ConnConfig) {
+	dial := c.DialFunc
+	c.DialFunc = func(ctx context.Context, network, address string) (net.Conn, error) {
+		if f.on.Load() {
+			return nil, os.NewSyscallError("connect", syscall.ECONNREFUSED)
+		}
+		socket, err := dial(ctx, network, address)
+		if err != nil {
+			return nil, err
+		}
+		f.mu.Lock()
+		defer f.mu.Unlock()
+		f.sockets = append(f.sockets, socket)
+		return &silentSocket{socket, f}, nil
+	}
+}
+
+// cut ends what waits for the server.
+func (f *silent) cut() {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	for _, socket := range f.sockets {
+		_ = socket.Close()
+	}
+}
+
+func (f *silent) tell(what string) {
+	select {
+	case f.farewell <- what:
+	default:
+	}
+}
+
+type silentSocket struct {
+	net.Conn
+	server *silent
+}
+
+func (s *silentSocket) Write(b []byte) (int, error) {
+	if !s.server.on.Load() {
+		return s.Conn.Write(b)
+	}
+	if len(b) > 0 && b[0] == 'X' {
+		s.server.tell("Terminate")
+	}
+	return len(b), nil
+}
+
+func (s *silentSocket) Close() error {
+	if s.server.on.Load() {
+		s.server.tell("closed")
+	}
+	return s.Conn.Close()
 }

@@ -33,6 +33,21 @@ func (p *pids) seen() []uint32 {
 
 type valueKey struct{}
 
+const abandonedPing = "A ping whose caller has left"
+
+// pinged is a pool that pings its one connection before it hands it out, and its server, which is silent from now on.
+func (s *side) pinged(params string) (pool, *silent) {
+	server := &silent{farewell: make(chan string, 16)}
+	p := s.pool(settings{
+		params: one + " " + params, conn: server.config, drain: 100 * time.Millisecond,
+		shouldPing: func(context.Context, *pgx.Conn, time.Duration) bool { return true },
+	})
+	s.after = append(s.after, server.cut) // Close would wait for what waits for the server
+	s.acquire(p).Release()
+	server.on.Store(true)
+	return p, server
+}
+
 var hookCases = []behaviour{
 	{name: "BeforeConnect changes what is dialled", run: func(s *side) {
 		var calls atomic.Int32
@@ -364,6 +379,47 @@ var hookCases = []behaviour{
 		_, err := p.Acquire(ctx)
 		slow.Store(false)
 		s.say("%s, the connection lives: %v", kind(err), s.pidOf(p) == first)
+	}},
+	{name: "a ping that is never answered", differs: &difference{
+		row:    abandonedPing,
+		theirs: []string{"deadline", "it goes on: false", "Terminate", "closed soon: false"},
+		ours:   []string{"deadline", "it goes on: true", "Terminate", "closed soon: true"},
+	}, run: func(s *side) {
+		p, server := s.pinged("pool_ping_timeout=700ms")
+		_, err := p.Acquire(s.within(50 * time.Millisecond))
+		s.ends(err)
+		<-time.After(300 * time.Millisecond)
+		s.say("it goes on: %v", len(server.farewell) == 0)
+		s.note(<-server.farewell)
+		select {
+		case <-server.farewell:
+			s.note("closed soon: true")
+		case <-time.After(3 * time.Second):
+			s.note("closed soon: false")
+		}
+	}},
+	{name: "a ping that is never answered while the pool is closed", differs: &difference{
+		row:    abandonedPing,
+		theirs: []string{"canceled", "Terminate", "Close returns: false"},
+		ours:   []string{"canceled", "closed", "Close returns: true"},
+	}, run: func(s *side) {
+		p, server := s.pinged("pool_ping_timeout=1s")
+		ctx, cancel := context.WithCancel(s.ctx)
+		time.AfterFunc(50*time.Millisecond, cancel)
+		_, err := p.Acquire(ctx)
+		s.ends(err)
+		over := make(chan struct{})
+		go func() {
+			defer close(over)
+			p.Close()
+		}()
+		s.note(<-server.farewell)
+		select {
+		case <-over:
+			s.note("Close returns: true")
+		case <-time.After(2 * time.Second):
+			s.note("Close returns: false")
+		}
 	}},
 	{name: "what tracers are told", run: func(s *side) {
 		var starts, ends, releases int
