@@ -3,6 +3,7 @@ package pgxpool
 import (
 	"context"
 	"fmt"
+	"math"
 	"time"
 
 	"github.com/jackc/pgx/v5"
@@ -157,6 +158,7 @@ func lifetime(least, jitter time.Duration) (most, off time.Duration) {
 	if least <= 0 {
 		return -1, -1
 	}
+	jitter = min(jitter, math.MaxInt64-least)
 	if jitter <= 0 {
 		return least, -1
 	}

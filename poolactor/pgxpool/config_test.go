@@ -95,6 +95,12 @@ func TestWhatBecomesOfAConfiguration(t *testing.T) {
 	require.Equal(t, 61*time.Minute, s.MaxLifetime)
 	require.Equal(t, time.Minute, s.MaxLifetimeJitter)
 
+	for least, off := range map[time.Duration]time.Duration{math.MaxInt64 - time.Second: time.Second, math.MaxInt64: -1} {
+		s = below(func(c *Config) { c.MaxConnLifetime, c.MaxConnLifetimeJitter = least, time.Minute })
+		require.EqualValues(t, math.MaxInt64, s.MaxLifetime, "the longest that can be said")
+		require.Equal(t, off, s.MaxLifetimeJitter)
+	}
+
 	s = below(func(c *Config) { c.MaxConnLifetime, c.MaxConnIdleTime = 0, 0 })
 	require.Negative(t, s.MaxLifetime, "never")
 	require.Positive(t, s.MaxIdleTime, "at every look")
