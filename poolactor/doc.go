@@ -72,7 +72,8 @@
 // # Hooks
 //
 // Config.BeforeConnect may change each dial, its password above all; AfterConnect makes a connection ready, BeforeClose sees
-// it go.
+// it go. A panic in one of them, in a tracer or in the source of a CopyFrom ends no more than what it was for. One in a method
+// of a value that CopyFrom encodes (driver.Valuer) ends the process: pgx calls it in a goroutine of its own.
 //
 // # Tests
 //

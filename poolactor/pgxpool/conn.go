@@ -66,7 +66,8 @@ func (c *Conn) SendBatch(ctx context.Context, b *pgx.Batch) pgx.BatchResults {
 	return c.lease.SendBatch(ctx, b)
 }
 
-// CopyFrom copies rows into a table. A panic of rowSrc comes out of CopyFrom.
+// CopyFrom copies rows into a table. A panic of rowSrc comes out of CopyFrom; one in a method of a value that is encoded ends
+// the process.
 func (c *Conn) CopyFrom(ctx context.Context, tableName pgx.Identifier, columnNames []string, rowSrc pgx.CopyFromSource) (int64, error) {
 	return c.lease.CopyFrom(ctx, tableName, columnNames, rowSrc)
 }

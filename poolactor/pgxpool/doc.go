@@ -27,6 +27,7 @@
 //   - What a caller has changed about a session (SET, temporary tables, locks, LISTEN) is undone before the next one has it.
 //   - [Pool.Close] waits 10 s for connections to come back, not for ever.
 //   - A panic in a hook or a tracer is an error of the call that it was for, or an event, and never the end of the process.
+//     One in a method of a value that CopyFrom encodes (driver.Valuer) still is, since pgx calls it in a goroutine of its own.
 //
 // # What is more
 //

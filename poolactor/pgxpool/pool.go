@@ -129,7 +129,7 @@ func (p *Pool) BeginTx(ctx context.Context, txOptions pgx.TxOptions) (pgx.Tx, er
 	return &Tx{t}, nil
 }
 
-// CopyFrom acquires a connection to copy rows into a table. A panic of rowSrc comes out of CopyFrom.
+// CopyFrom acquires a connection to copy rows into a table. See [Conn.CopyFrom] for panics.
 func (p *Pool) CopyFrom(ctx context.Context, tableName pgx.Identifier, columnNames []string, rowSrc pgx.CopyFromSource) (int64, error) {
 	return p.calls.CopyFrom(ctx, tableName, columnNames, rowSrc)
 }

@@ -2,6 +2,7 @@ package pgxpool_test
 
 import (
 	"context"
+	"database/sql/driver"
 	"errors"
 	"sync"
 	"time"
@@ -23,6 +24,10 @@ func both(what func(s *side, p pool, q starter)) func(*side) {
 		s.say("after the connection's: acquired %d, total %d", p.Stat().AcquiredConns(), p.Stat().TotalConns())
 	}
 }
+
+type panickingValue struct{}
+
+func (panickingValue) Value() (driver.Value, error) { panic("oh") }
 
 var statementCases = []behaviour{
 	{name: "Exec tells what it did", run: both(func(s *side, _ pool, q starter) {
@@ -438,6 +443,11 @@ var statementCases = []behaviour{
 		s.say("its caller hears of it: %v", what != "")
 		s.exec(p, "select 1")
 		s.say("and the pool serves on")
+	}},
+	{name: "a value that CopyFrom encodes panics", fatal: true, run: func(s *side) {
+		p, t := s.pool(settings{params: one}), s.table("n text")
+		_, err := p.CopyFrom(s.ctx, pgx.Identifier{t}, []string{"n"}, pgx.CopyFromRows([][]any{{panickingValue{}}}))
+		s.ends(err)
 	}},
 	{name: "many callers at once", run: func(s *side) {
 		p := s.pool(settings{params: "pool_max_conns=4"})
