@@ -2,6 +2,7 @@ package observe
 
 import (
 	"os"
+	"path/filepath"
 	"regexp"
 	"strings"
 	"testing"
@@ -34,7 +35,10 @@ func checkNames(t *testing.T, p page) {
 			there[metricName.FindString(of)] = true
 		}
 	}
-	for _, path := range []string{alertsFile, "../../poolactor/poolprom/doc.go", "../../README.md"} {
+	pages, err := filepath.Glob("../../docs/*.md")
+	require.NoError(t, err)
+	require.NotEmpty(t, pages)
+	for _, path := range append(pages, alertsFile, "../../poolactor/poolprom/doc.go", "../../README.md", "../../MIGRATING.md") {
 		text, err := os.ReadFile(path)
 		require.NoError(t, err)
 		for _, name := range metricName.FindAllString(string(text), -1) {
