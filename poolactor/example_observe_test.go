@@ -6,28 +6,18 @@ import (
 	"sync/atomic"
 	"time"
 
-	"github.com/seed-4ff2b7b9/supervised/internal/fakepg"
 	"github.com/seed-4ff2b7b9/supervised/poolactor"
+	"github.com/seed-4ff2b7b9/supervised/poolactor/pooltest"
 )
-
-// configure leads to an in-memory stand-in for PostgreSQL.
-func configure(server *fakepg.Server) poolactor.Config {
-	cfg, err := poolactor.ParseConfig(fakepg.DSN)
-	if err != nil {
-		panic(err)
-	}
-	cfg.DialFunc, cfg.LookupFunc = server.Dial, server.Lookup
-	return cfg
-}
 
 // A program listens to what happens to its pool, here for the end of an outage. Reading them late loses events, never
 // time of the pool.
 func ExamplePool_Events() {
 	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
 	defer cancel()
-	server := fakepg.New()
+	server := pooltest.New()
 	defer server.Close()
-	pool, err := poolactor.Open(ctx, configure(server))
+	pool, err := poolactor.Open(ctx, server.Config())
 	if err != nil {
 		panic(err)
 	}
@@ -72,9 +62,9 @@ func (s *slowLeases) Released(r poolactor.Released) {
 // A tracer of your own is told of each lease. Tracers joins it with others: metrics, spans.
 func ExampleTracers() {
 	ctx := context.Background()
-	server := fakepg.New()
+	server := pooltest.New()
 	defer server.Close()
-	cfg := configure(server)
+	cfg := server.Config()
 	slow := &slowLeases{limit: 5 * time.Millisecond}
 	cfg.Tracer = poolactor.Tracers(slow, nil) // where nil is another, or none
 	pool, err := poolactor.Open(ctx, cfg)

@@ -6,18 +6,21 @@ import (
 
 	"github.com/jackc/pgx/v5"
 
-	"github.com/seed-4ff2b7b9/supervised/internal/fakepg"
 	"github.com/seed-4ff2b7b9/supervised/poolactor"
 	"github.com/seed-4ff2b7b9/supervised/poolactor/pgxpool"
+	"github.com/seed-4ff2b7b9/supervised/poolactor/pooltest"
 )
 
+const dsn = "postgres://app:secret@db.test:5432/app?sslmode=disable"
+
 // The examples run against a server in memory; an application leaves this out.
-func inMemory(c *pgxpool.Config, server *fakepg.Server) {
-	c.ConnConfig.DialFunc, c.ConnConfig.LookupFunc = server.Dial, server.Lookup
+func inMemory(c *pgxpool.Config, server *pooltest.Server) {
+	to := server.ConnConfig()
+	c.ConnConfig.DialFunc, c.ConnConfig.LookupFunc = to.DialFunc, to.LookupFunc
 }
 
 func Example() {
-	server := fakepg.New()
+	server := pooltest.New()
 	defer server.Close()
 
 	program := func(ctx context.Context, url string) error {
@@ -45,7 +48,7 @@ func Example() {
 		fmt.Println(numbers)
 		return err
 	}
-	fmt.Println(program(context.Background(), fakepg.DSN+"&pool_max_conns=10"))
+	fmt.Println(program(context.Background(), dsn+"&pool_max_conns=10"))
 	// Output:
 	// [7 7 7]
 	// <nil>
@@ -53,13 +56,13 @@ func Example() {
 
 // A password that does not last is fetched for each connection, and each is made ready before anybody has it.
 func ExampleConfig() {
-	server := fakepg.New()
+	server := pooltest.New()
 	defer server.Close()
 	server.RequirePassword("fetched a moment ago")
 	fetch := func(context.Context) (string, error) { return "fetched a moment ago", nil }
 
 	ctx := context.Background()
-	config, err := pgxpool.ParseConfig(fakepg.DSN)
+	config, err := pgxpool.ParseConfig(dsn)
 	if err != nil {
 		fmt.Println(err)
 		return
@@ -86,10 +89,10 @@ func ExampleConfig() {
 
 // What pgxpool has no name for is at the pool below.
 func ExamplePool_Supervised() {
-	server := fakepg.New()
+	server := pooltest.New()
 	defer server.Close()
 	ctx := context.Background()
-	config, err := pgxpool.ParseConfig(fakepg.DSN)
+	config, err := pgxpool.ParseConfig(dsn)
 	if err != nil {
 		fmt.Println(err)
 		return

@@ -7,21 +7,17 @@ import (
 	sdktrace "go.opentelemetry.io/otel/sdk/trace"
 	"go.opentelemetry.io/otel/sdk/trace/tracetest"
 
-	"github.com/seed-4ff2b7b9/supervised/internal/fakepg"
 	"github.com/seed-4ff2b7b9/supervised/poolactor"
 	"github.com/seed-4ff2b7b9/supervised/poolactor/poolotel"
+	"github.com/seed-4ff2b7b9/supervised/poolactor/pooltest"
 )
 
 // The telemetry is the pool's tracer. Without providers in its Config it uses those that are set globally.
 func Example() {
 	ctx := context.Background()
-	server := fakepg.New() // an in-memory stand-in for PostgreSQL
+	server := pooltest.New() // an in-memory stand-in for PostgreSQL
 	defer server.Close()
-	cfg, err := poolactor.ParseConfig(fakepg.DSN)
-	if err != nil {
-		panic(err)
-	}
-	cfg.DialFunc, cfg.LookupFunc = server.Dial, server.Lookup
+	cfg := server.Config() // a program begins with poolactor.ParseConfig
 
 	spans := tracetest.NewSpanRecorder() // an exporter, in a program
 	provider := sdktrace.NewTracerProvider(sdktrace.WithSpanProcessor(spans))

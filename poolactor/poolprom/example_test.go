@@ -10,21 +10,17 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/promhttp"
 
-	"github.com/seed-4ff2b7b9/supervised/internal/fakepg"
 	"github.com/seed-4ff2b7b9/supervised/poolactor"
 	"github.com/seed-4ff2b7b9/supervised/poolactor/poolprom"
+	"github.com/seed-4ff2b7b9/supervised/poolactor/pooltest"
 )
 
 // The metrics are the pool's tracer and a collector of the registry. What the registry has is served as usual.
 func Example() {
 	ctx := context.Background()
-	server := fakepg.New() // an in-memory stand-in for PostgreSQL
+	server := pooltest.New() // an in-memory stand-in for PostgreSQL
 	defer server.Close()
-	cfg, err := poolactor.ParseConfig(fakepg.DSN)
-	if err != nil {
-		panic(err)
-	}
-	cfg.DialFunc, cfg.LookupFunc = server.Dial, server.Lookup
+	cfg := server.Config() // a program begins with poolactor.ParseConfig
 
 	metrics := poolprom.New(poolprom.Config{Pool: "orders"})
 	cfg.Tracer = metrics

@@ -7,14 +7,14 @@ import (
 
 	"github.com/jackc/pgx/v5/pgtype"
 
-	"github.com/seed-4ff2b7b9/supervised/internal/fakepg"
 	"github.com/seed-4ff2b7b9/supervised/poolactor"
+	"github.com/seed-4ff2b7b9/supervised/poolactor/pooltest"
 	"github.com/seed-4ff2b7b9/supervised/poolactor/stdlib"
 )
 
 // The example runs against a server in memory, so that its output is checked without PostgreSQL.
 func ExampleOpenDB() {
-	server := fakepg.New()
+	server := pooltest.New()
 	defer server.Close()
 
 	program := func(ctx context.Context, dsn string) error {
@@ -23,7 +23,8 @@ func ExampleOpenDB() {
 			return err
 		}
 
-		cfg.DialFunc, cfg.CancelDialFunc, cfg.LookupFunc = server.Dial, server.CancelDial, server.Lookup
+		inMemory := server.Config()
+		cfg.DialFunc, cfg.CancelDialFunc, cfg.LookupFunc = inMemory.DialFunc, inMemory.CancelDialFunc, inMemory.LookupFunc
 
 		pool, err := poolactor.Open(ctx, cfg)
 		if err != nil {
@@ -68,7 +69,7 @@ func ExampleOpenDB() {
 		fmt.Println("leased:", pool.Stat().Leased)
 		return nil
 	}
-	fmt.Println(program(context.Background(), fakepg.DSN))
+	fmt.Println(program(context.Background(), "postgres://app:secret@db.test:5432/app?sslmode=disable"))
 	// Output:
 	// changed: 1
 	// numbers: [1 2 3]
@@ -78,12 +79,10 @@ func ExampleOpenDB() {
 
 // Raw gives the connection itself, for what database/sql has no words for.
 func ExampleConn_Conn() {
-	server := fakepg.New()
+	server := pooltest.New()
 	defer server.Close()
 	ctx := context.Background()
-	pool, err := poolactor.Open(ctx, poolactor.Config{
-		ConnConfig: server.Config(), DialFunc: server.Dial, CancelDialFunc: server.CancelDial, LookupFunc: server.Lookup,
-	})
+	pool, err := poolactor.Open(ctx, server.Config())
 	if err != nil {
 		fmt.Println(err)
 		return
