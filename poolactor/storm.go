@@ -20,10 +20,11 @@ const (
 	stormSecond = time.Second
 )
 
-// alike is what equal events have in common.
+// alike is what equal events have in common. Whose lease one is about is not among it: there may be as many labels as
+// requests, and each would have a storm of its own.
 type alike struct {
-	kind        EventKind
-	what, label string
+	kind EventKind
+	what string
 }
 
 // storm counts equal events within one second.
@@ -32,6 +33,7 @@ type storm struct {
 	seen  int   // in this second
 	held  int   // those of them that were not logged
 	last  Event // the last of these
+	mixed bool  // these are about several labels
 }
 
 // storms are those that may be going on. The zero value is a calm.
@@ -42,7 +44,7 @@ func (s storms) admit(e Event) bool {
 	if e.Kind.level() < zerolog.WarnLevel {
 		return true
 	}
-	key := alike{e.Kind, e.What, e.Label}
+	key := alike{e.Kind, e.What}
 	one := s[key]
 	if one == nil {
 		one = &storm{whole: stormBegins}
@@ -52,6 +54,7 @@ func (s storms) admit(e Event) bool {
 	if one.seen <= one.whole {
 		return true
 	}
+	one.mixed = one.mixed || one.held > 0 && e.Label != one.last.Label
 	one.held++
 	one.last = e
 	return false
@@ -79,7 +82,7 @@ func (s storms) turn() []storm {
 func (s storm) log(to *zerolog.Logger, within time.Duration) {
 	e := s.last
 	l := e.line(to).Int("count", s.held).Dur("within", within.Round(time.Millisecond))
-	if e.Label != "" {
+	if e.Label != "" && !s.mixed {
 		l = l.Str("label", e.Label)
 	}
 	if e.What != "" {

@@ -106,13 +106,24 @@ func TestAFewEqualEventsAreNoStorm(t *testing.T) {
 	require.Len(t, lines, 20*stormBegins)
 }
 
-func TestDifferentHoldersAreNoStorm(t *testing.T) {
+func TestAStormIsOneWhoeverItIsAbout(t *testing.T) {
 	lines := logged(t, func(events chan<- Event) {
 		for n := range 100 {
 			events <- Event{Kind: EventForgotten, PID: 1, Label: fmt.Sprint(n)}
 		}
+		pass(stormSecond + 1)
+		for range 100 {
+			events <- Event{Kind: EventForgotten, PID: 1, Label: "report"}
+		}
 	})
-	require.Len(t, lines, 100)
+	require.Len(t, lines, stormBegins+2)
+	for n := range stormBegins {
+		require.Equal(t, fmt.Sprint(n), lines[n]["label"])
+	}
+	require.EqualValues(t, 100-stormBegins, lines[stormBegins]["count"])
+	require.NotContains(t, lines[stormBegins], "label", "there are many")
+	require.EqualValues(t, 100, lines[stormBegins+1]["count"])
+	require.Equal(t, "report", lines[stormBegins+1]["label"], "there is one")
 }
 
 func TestTheEndOfALogSumsUp(t *testing.T) {
@@ -136,14 +147,14 @@ func TestNoEventIsLeftOut(t *testing.T) {
 		going, happened, told := storms{}, map[string]int{}, map[string]int{}
 		for range rapid.IntRange(1, 20).Draw(t, "seconds") {
 			for _, n := range rapid.SliceOfN(rapid.IntRange(0, 3), 0, 40).Draw(t, "events") {
-				e := Event{Kind: EventRolledBack, Label: fmt.Sprint(n)}
-				happened[e.Label]++
+				e := Event{Kind: EventPanicked, What: fmt.Sprint(n)}
+				happened[e.What]++
 				if going.admit(e) {
-					told[e.Label]++
+					told[e.What]++
 				}
 			}
 			for _, one := range going.turn() {
-				told[one.last.Label] += one.held
+				told[one.last.What] += one.held
 			}
 		}
 		require.Equal(t, happened, told)
