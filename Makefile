@@ -135,9 +135,11 @@ fuzz: ## look for inputs that break something, FUZZTIME for each fuzzer; what it
 		done; done
 
 .PHONY: bench
-bench: ## run this pool and others in turns; BENCHMARKS.md keeps the table and the plots if all rows ran; takes a quarter of an hour
+bench: $(BUILD) ## run this pool and others in turns; BENCHMARKS.md keeps the table and the plots if all rows ran; takes a quarter of an hour
 	@go run ./internal/setup postgresql
-	@go run -C test/bench ./run -whole "$(CURDIR)" $(ARGS)
+	@rounds=$(BUILD)/rounds.txt; rm -f "$$rounds"; status=0; \
+	go run -C test/bench ./run -whole "$(CURDIR)" -stat "$(CURDIR)/$$rounds" $(ARGS) || status=1; \
+	if [ -e "$$rounds" ]; then $(TOOL) benchstat -col /who "$$rounds"; fi; exit $$status
 
 .PHONY: bench-quick
 bench-quick: ## a part of that in two minutes, with warnings of ratios that are worse than those that bench has kept

@@ -51,6 +51,21 @@ func TestTheTableTellsEachBound(t *testing.T) {
 `, report(500).Table())
 }
 
+func TestRoundsAreWhatBenchstatReads(t *testing.T) {
+	r := report(500)
+	r.Outcomes = r.Outcomes[:2]
+	r.Outcomes[1].Rounds = []figures.Round{{ours: {figures.Tail: 2.5, figures.Throughput: 12345678}}, {peer: {figures.P99: 7}}}
+	r.Outcomes[0].Rounds = r.Outcomes[0].Rounds[:1]
+	r.Outcomes[1].Order = []string{ours, peer}
+	require.Equal(t, `Unit op/s better=higher
+Unit least-served better=higher
+BenchmarkAcquire/1/who=ours 1 500 ns/op
+BenchmarkAcquire/1/who=peer 1 1000 ns/op
+BenchmarkShared/8/who=ours 1 1.23457e+07 op/s 2.5 p99.9-by-p50
+BenchmarkShared/8/who=peer 1 7 p99
+`, r.Rounds())
+}
+
 func TestEverybodyIsShownWithWhatHeShowed(t *testing.T) {
 	require.Equal(t, `| row | measure | who: median (least–largest) |
 |---|---|---|

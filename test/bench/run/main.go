@@ -1,8 +1,8 @@
 // Command run lets the pool and the actors run beside their peers, in turns, and prints what each bound says about it as
 // a Markdown table.
 //
-//	go run ./run [-only REGEXP] [-who REGEXP] [-rounds N] [-quick] [-against FILE] [-o FILE] [-whole FOLDER]
-//	            [-cpuprofile FILE] [-mutexprofile FILE] [-trace FILE]
+//	go run ./run [-only REGEXP] [-who REGEXP] [-rounds N] [-quick] [-against FILE] [-o FILE] [-stat FILE]
+//	            [-whole FOLDER] [-cpuprofile FILE] [-mutexprofile FILE] [-trace FILE]
 //
 // The exit code is 1 if a bound was not kept or a row was broken off: what is known is told all the same. A quick run
 // only warns.
@@ -34,7 +34,7 @@ type options struct {
 	rounds         int
 	quick          bool
 	against, whole string
-	output         string
+	output, stat   string
 	profiles       profiles
 }
 
@@ -49,6 +49,7 @@ func main() {
 	flag.BoolVar(&o.quick, "quick", false, "only some rows, and short turns")
 	flag.StringVar(&o.against, "against", "", "warn of ratios that are worse than those in this `file`, which -whole has written")
 	flag.StringVar(&o.output, "o", "", "write what was measured as JSON to this `file`")
+	flag.StringVar(&o.stat, "stat", "", "write every round to this `file`, as benchstat reads it")
 	flag.StringVar(&o.whole, "whole", "", "the `folder` whose BENCHMARKS.md and docs/bench are written if nothing limits the run")
 	flag.StringVar(&o.profiles.cpu, "cpuprofile", "", "write a CPU profile to this `file`")
 	flag.StringVar(&o.profiles.mutex, "mutexprofile", "", "write a profile of contended mutexes to this `file`")
@@ -139,6 +140,11 @@ func command(o options) string {
 func keep(o options, r *figures.Report) error {
 	if o.output != "" {
 		if err := writeJSON(o.output, r); err != nil {
+			return err
+		}
+	}
+	if o.stat != "" {
+		if err := os.WriteFile(o.stat, []byte(r.Rounds()), 0o644); err != nil {
 			return err
 		}
 	}

@@ -45,14 +45,17 @@ func TestOnlyAWholeRunIsPublished(t *testing.T) {
 		require.NoError(t, err)
 		require.Empty(t, found)
 	}
-	whole := options{whole: t.TempDir(), output: filepath.Join(t.TempDir(), "all.json")}
+	whole := options{whole: t.TempDir(), output: filepath.Join(t.TempDir(), "all.json"), stat: filepath.Join(t.TempDir(), "rounds.txt")}
 	require.NoError(t, keep(whole, report(0.5)))
 	for _, file := range []string{filepath.Join(whole.whole, jsonFile), whole.output} {
 		again, err := figures.Read(file)
 		require.NoError(t, err)
 		require.Equal(t, report(0.5), again)
 	}
-	text, err := os.ReadFile(filepath.Join(whole.whole, pageFile))
+	text, err := os.ReadFile(whole.stat)
+	require.NoError(t, err)
+	require.Contains(t, string(text), "BenchmarkAcquire/1/who=pgxpool 1 1000 ns/op\n")
+	text, err = os.ReadFile(filepath.Join(whole.whole, pageFile))
 	require.NoError(t, err)
 	require.Contains(t, string(text), "docs/bench/bounds.svg")
 }
