@@ -5,6 +5,8 @@ import (
 	"time"
 
 	"github.com/rs/zerolog"
+
+	"github.com/seed-4ff2b7b9/supervised/supervisor"
 )
 
 // EventKind says what happened.
@@ -55,17 +57,11 @@ func (p *Pool) publish(e Event) {
 	p.bus.Publish(e)
 }
 
-// relay passes on what the tree tells about the pool's actors; when the tree has ended, done is closed. The tree logs these
-// itself.
-func (p *Pool) relay() (done <-chan struct{}) {
-	events, relayed := p.tree.Events(context.Background()), make(chan struct{})
-	go func() {
-		defer close(relayed)
-		for e := range events {
-			p.bus.Publish(Event{At: e.At, Kind: EventActor, Actor: e.Path, What: e.Kind.String(), Err: e.Err})
-		}
-	}()
-	return relayed
+// relay passes on what the tree tells about the pool's actors, until the tree has ended. The tree logs these itself.
+func (p *Pool) relay(events <-chan supervisor.Event) {
+	for e := range events {
+		p.bus.Publish(Event{At: e.At, Kind: EventActor, Actor: e.Path, What: e.Kind.String(), Err: e.Err})
+	}
 }
 
 // logGrace is how long the end of a pool waits for a log that is slow to write its last lines.

@@ -194,8 +194,8 @@ func (p *Pool) start(ctx context.Context) error {
 	if again {
 		return errors.New("poolactor: a pool serves once: make a new one")
 	}
-	endLog, relayed := p.logEvents(), p.relay() // before there can be any event
-	go p.run(endLog, relayed)
+	endLog, events := p.logEvents(), p.tree.Events(context.Background()) // before there can be any event
+	go p.run(endLog, events)
 	if err := p.tree.Start(ctx); err != nil {
 		<-p.done
 		return err
@@ -205,10 +205,10 @@ func (p *Pool) start(ctx context.Context) error {
 }
 
 // run sees the tree to its end and brings everything else to its own.
-func (p *Pool) run(endLog func(), relayed <-chan struct{}) {
+func (p *Pool) run(endLog func(), events <-chan supervisor.Event) {
+	p.relay(events)
 	<-p.tree.Done()
 	p.finish(p.tree.Err())
-	<-relayed
 	p.bus.Close()
 	endLog()
 	close(p.done)
