@@ -47,7 +47,7 @@ func (l *life) serve() error {
 	return service.Serve(l.ctx)
 }
 
-// attend waits until the service is ready, and then healthy.
+// attend waits until the service is ready, and after a failure also until it is healthy.
 func (l *life) attend(ready func(context.Context) error) {
 	defer close(l.attended)
 	if ready != nil {
@@ -60,6 +60,9 @@ func (l *life) attend(ready func(context.Context) error) {
 		return
 	}
 	l.domain.ready(l.ctx)
+	if l.domain.member.course.failures == 0 {
+		return // nothing to recover from, so nobody has to wait for that
+	}
 	if sleep(l.ctx, l.domain.place.child.Restart.HealthyAfter) {
 		l.domain.healthy()
 	}
