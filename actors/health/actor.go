@@ -38,25 +38,14 @@ type life struct {
 }
 
 func newLife(config Config, pool Pool) *life {
-	l := &life{config: config, pool: pool, checks: newChecks(config, pool), alarm: time.NewTimer(math.MaxInt64)}
-	l.alarm.Stop()
-	return l
+	return &life{config: config, pool: pool, checks: newChecks(config, pool)}
 }
 
 // Start begins a life.
 func (l *life) Start(ctx context.Context, self actors.Ref[messages.ToHealth]) error {
 	ring := func() { _ = self.TryTell(wake{}) }
 	l.checks.onCrash = ring
-	l.checks.running.Go(func() {
-		for {
-			select {
-			case <-ctx.Done():
-				return
-			case <-l.alarm.C:
-				ring()
-			}
-		}
-	})
+	l.alarm = time.AfterFunc(math.MaxInt64, ring)
 	l.lastRound = time.Now()
 	l.pool.Look()
 	l.checks.begin(ctx, l.pool.Unproved(time.Time{}))
@@ -74,7 +63,8 @@ func (l *life) Handle(ctx context.Context, m messages.ToHealth) error {
 	return l.settle(ctx)
 }
 
-// Stop joins what the life began. The life's context has ended by then.
+// Stop joins what the life began. The life's context has ended by then. An alarm that rings at this moment reaches the
+// next life, and there it is a hint like any other.
 func (l *life) Stop(context.Context) error {
 	l.alarm.Stop()
 	l.checks.running.Wait()

@@ -16,9 +16,9 @@ type checks struct {
 	pool    Pool
 	onCrash func() // called after a crash was stored
 
-	running  sync.WaitGroup // all goroutines of the life
-	places   chan struct{}  // one token per check that holds a place; nil: no bound
-	lastGood atomic.Int64   // how long the last good check took, in nanoseconds
+	running  sync.WaitGroup
+	places   chan struct{} // one token per check that holds a place; nil: no bound
+	lastGood atomic.Int64  // how long the last good check took, in nanoseconds
 	crash    atomic.Pointer[actors.PanicError]
 
 	mu    sync.Mutex
