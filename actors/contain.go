@@ -2,37 +2,28 @@ package actors
 
 import "runtime/debug"
 
-// run is a function that runs in a goroutine of its own, so that a runtime.Goexit in it ends nothing else.
-type run struct {
-	done chan struct{} // closed when it has ended
-	err  error         // how, to be read after done: what it returned, or a *PanicError
+// outcome is how a function ended that returned err, or did not return. A deferred function asks, with its recover(), so
+// that the stack is still the one that panicked.
+func outcome(returned bool, recovered any, err error) error {
+	if returned {
+		return err
+	}
+	if recovered == nil {
+		recovered = ErrGoexit
+	}
+	return &PanicError{Value: recovered, Stack: debug.Stack()}
 }
 
-// begin starts f. Whoever calls it waits for done.
-func begin(f func() error) *run {
-	r := &run{done: make(chan struct{})}
+// contained runs f to its end, in a goroutine of its own, so that a runtime.Goexit in it ends nothing else.
+func contained(f func() error) (err error) {
+	done := make(chan struct{})
 	go func() {
-		defer close(r.done)
+		defer close(done)
 		returned := false
-		defer func() {
-			if returned {
-				return
-			}
-			value := recover()
-			if value == nil {
-				value = ErrGoexit
-			}
-			r.err = &PanicError{Value: value, Stack: debug.Stack()}
-		}()
-		r.err = f()
+		defer func() { err = outcome(returned, recover(), err) }()
+		err = f()
 		returned = true
 	}()
-	return r
-}
-
-// contained runs f to its end.
-func contained(f func() error) error {
-	r := begin(f)
-	<-r.done
-	return r.err
+	<-done
+	return err
 }

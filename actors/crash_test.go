@@ -5,6 +5,7 @@ import (
 	"errors"
 	"io"
 	"runtime"
+	"runtime/debug"
 	"strings"
 	"sync"
 	"testing"
@@ -230,6 +231,66 @@ func TestStopThatFails(t *testing.T) {
 			require.ErrorIs(t, cancelled.Serve(ctx), cause)
 			require.EqualValues(t, 1, cancelled.Inspect().Crashes)
 			require.Equal(t, actors.Stopped, cancelled.Inspect().State)
+		})
+	}
+}
+
+// TestServeHere: the life runs in the goroutine that serves it. A Goexit ends that, after the life has been brought to
+// its end, and what Serve would return is known all the same.
+func TestServeHere(t *testing.T) {
+	boom, worse := errors.New("boom"), errors.New("worse")
+	for name, c := range map[string]struct {
+		handle  func()
+		cause   error
+		returns bool
+	}{
+		"panic":  {func() { panic(boom) }, boom, true},
+		"Goexit": {runtime.Goexit, actors.ErrGoexit, false},
+	} {
+		t.Run(name, func(t *testing.T) {
+			serves := false
+			a := actors.New(actors.Options{}, played(role[question]{
+				handle: func(_ context.Context, q question) error {
+					if q.n == 0 {
+						defer func() { serves = strings.Contains(string(debug.Stack()), "TestServeHere") }()
+						c.handle()
+					}
+					q.reply.Send(q.n)
+					return nil
+				},
+				stop: func(context.Context) error { return worse },
+			}))
+			asked := make(chan error, 1)
+			go func() {
+				_, err := ask(context.Background(), a.Ref(), 0)
+				asked <- err
+			}()
+			returned := false
+			var err error
+			var serving sync.WaitGroup
+			serving.Go(func() {
+				a.ServeHere(context.Background(), &err)
+				returned = true
+			})
+			serving.Wait()
+			require.Equal(t, c.returns, returned)
+			require.True(t, serves)
+			require.ErrorIs(t, err, c.cause)
+			require.ErrorIs(t, err, worse)
+			var p *actors.PanicError
+			require.ErrorAs(t, err, &p)
+			require.Contains(t, string(p.Stack), "crash_test.go")
+			crashed := <-asked
+			require.ErrorIs(t, crashed, actors.ErrCrashed)
+			require.ErrorIs(t, crashed, c.cause)
+			status := a.Inspect()
+			require.Equal(t, actors.Down, status.State)
+			require.Equal(t, err.Error(), status.LastErr)
+
+			perform(t, a)
+			n, err := ask(t.Context(), a.Ref(), 7)
+			require.NoError(t, err)
+			require.Equal(t, 7, n)
 		})
 	}
 }

@@ -1,6 +1,7 @@
 package actors
 
 import (
+	"sync"
 	"sync/atomic"
 	"time"
 )
@@ -27,8 +28,8 @@ const (
 // pulse knows since when an actor is in its phase.
 //
 // To read the clock at each change costs 25-40 ns twice per message, as much as all else that the kernel does for it. So
-// while an actor is busy it is not asked to: the goroutine that waits in Serve looks at the phase once in sampleEvery
-// instead, until the actor has calmed down. Hence what is told of a busy actor is true to sampleEvery, and of any other
+// while an actor is busy it is not asked to: a timer looks at the phase once in sampleEvery instead, until the actor has
+// calmed down. Hence what is told of a busy actor is true to sampleEvery, and of any other
 // exactly.
 type pulse struct {
 	born  time.Time
@@ -39,19 +40,21 @@ type pulse struct {
 	stamped   atomicPhase
 
 	sampled atomic.Bool
-	timer   *time.Timer // ticks while sampled
+	timer   *time.Timer // calls sample while sampled
 
 	// changes counts those that were stamped since changesFrom. Both belong to whoever changes the phase.
 	changes     int
 	changesFrom time.Duration
-	// lastSample belongs to sample.
+	// sampling is held by sample. The end of a life takes it, so that no sample goes on beyond that.
+	sampling   sync.Mutex
 	lastSample phase
 }
 
-func newPulse(p *atomicPhase) *pulse {
-	timer := time.NewTimer(sampleEvery)
-	timer.Stop()
-	return &pulse{born: time.Now(), phase: p, timer: timer}
+func newPulse(phase *atomicPhase) *pulse {
+	p := &pulse{born: time.Now(), phase: phase}
+	p.timer = time.AfterFunc(sampleEvery, p.sample)
+	p.timer.Stop()
+	return p
 }
 
 // enter changes the state, and no more.
@@ -82,8 +85,13 @@ func (p *pulse) stamp(now phase) {
 	p.changes, p.changesFrom = 0, at
 }
 
-// sample looks at the phase of a busy actor. It is called when the timer ticks.
+// sample looks at the phase of a busy actor.
 func (p *pulse) sample() {
+	p.sampling.Lock()
+	defer p.sampling.Unlock()
+	if !p.sampled.Load() {
+		return // the life has ended since the timer rang
+	}
 	now := p.phase.load()
 	p.catchUp(now)
 	stillBusy := now.taken()-p.lastSample.taken() >= busy/2 // a message makes two changes, or one
@@ -109,6 +117,8 @@ func (p *pulse) catchUp(now phase) {
 
 // calm ends the sampling, once the life has ended.
 func (p *pulse) calm() {
+	p.sampling.Lock()
+	defer p.sampling.Unlock()
 	p.timer.Stop()
 	p.sampled.Store(false)
 }

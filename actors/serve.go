@@ -19,18 +19,69 @@ import (
 //
 // Serve returns when the life and its Stop have ended, however long they take. It is not called again before that; if
 // it is, it returns ErrRunning.
-func (a *Actor[M]) Serve(ctx context.Context) error {
+func (a *Actor[M]) Serve(ctx context.Context) (err error) {
+	_ = contained(func() error {
+		a.ServeHere(ctx, &err)
+		return nil
+	})
+	return err
+}
+
+// ServeHere is Serve in the caller's own goroutine, for a supervisor that can bear a runtime.Goexit in a service: it
+// spares the goroutine in which Serve contains that. A Goexit goes on when the life has been brought to its end, so this
+// function does not return then, and err, to which everything is written that Serve returns, tells what it was.
+func (a *Actor[M]) ServeHere(ctx context.Context, err *error) {
 	if !a.serving.CompareAndSwap(false, true) {
-		return ErrRunning
+		*err = ErrRunning
+		return
 	}
 	defer a.serving.Store(false)
 	if ctx.Err() != nil {
 		a.retire()
-		return ctx.Err()
+		*err = ctx.Err()
+		return
 	}
 	a.box.open()
 	a.lives.Add(1)
-	l, end := a.live(ctx)
+	a.pulse.enter(Starting)
+	lifeCtx, cancel := context.WithCancel(context.WithValue(context.WithoutCancel(ctx), selfKey{}, a.box))
+	l := &life[M]{actor: a, box: a.box, ctx: lifeCtx}
+	endWatch := a.watch(ctx, cancel)
+	var failure error
+	returned := false
+	defer func() {
+		failure = outcome(returned, recover(), failure)
+		endWatch()
+		cancel()
+		*err = a.conclude(ctx, l, failure)
+	}()
+	failure = l.run()
+	returned = true
+}
+
+// watch passes an ordered stop on to the life. What it returns ends the watch, and joins it.
+func (a *Actor[M]) watch(ctx context.Context, cancel context.CancelFunc) (end func()) {
+	passedOn := make(chan struct{})
+	unwatch := context.AfterFunc(ctx, func() {
+		defer close(passedOn)
+		a.box.stop()
+		if a.options.OnStop != StopDrain || a.pulse.phase.load().state() == Starting {
+			cancel() // a Start is never worth waiting for
+		}
+	})
+	return func() {
+		if !unwatch() {
+			<-passedOn
+		}
+	}
+}
+
+// conclude brings a life that has ended in failure, or as it was told if that is nil, to its end, and returns what Serve
+// does.
+func (a *Actor[M]) conclude(ctx context.Context, l *life[M], failure error) error {
+	a.pulse.calm()
+	a.pulse.enter(Stopping)
+	end := judge(ctx, failure, l.stop())
 	if end.crashed {
 		a.crashes.Add(1)
 		a.lastCrash.Store(&crash{text: end.text, at: time.Now()})
@@ -58,38 +109,6 @@ type ending struct {
 	text    string // err's, if it crashed
 	crashed bool
 	final   bool // the actor asked not to be started again
-}
-
-// live runs one life, and its Stop.
-func (a *Actor[M]) live(ctx context.Context) (*life[M], ending) {
-	a.pulse.enter(Starting)
-	lifeCtx, cancel := context.WithCancel(context.WithValue(context.WithoutCancel(ctx), selfKey{}, a.box))
-	l := &life[M]{actor: a, box: a.box, ctx: lifeCtx}
-	r := begin(l.run)
-	a.attend(ctx, r, cancel)
-	cancel()
-	a.pulse.calm()
-	a.pulse.enter(Stopping)
-	return l, judge(ctx, r.err, l.stop())
-}
-
-// attend waits for the end of a life, and passes an ordered stop on to it.
-func (a *Actor[M]) attend(ctx context.Context, r *run, cancel context.CancelFunc) {
-	stop := ctx.Done()
-	for {
-		select {
-		case <-r.done:
-			return
-		case <-a.pulse.timer.C:
-			a.pulse.sample()
-		case <-stop:
-			stop = nil
-			a.box.stop()
-			if a.options.OnStop != StopDrain || a.pulse.phase.load().state() == Starting {
-				cancel() // a Start is never worth waiting for
-			}
-		}
-	}
 }
 
 // judge tells how a life ended whose run and whose Stop returned these errors. They are the user's own, and so are

@@ -3,6 +3,7 @@ package supervisor_test
 import (
 	"context"
 	"fmt"
+	"runtime"
 	"sync/atomic"
 	"testing"
 	"testing/synctest"
@@ -60,6 +61,40 @@ func TestAnActorKeepsItsMailboxFromLifeToLife(t *testing.T) {
 		require.NoError(t, ask(t.Context(), a, false), "open again after an ordered stop")
 		stop(t, tree)
 		require.ErrorIs(t, ask(t.Context(), a, false), actors.ErrStopped)
+	})
+}
+
+// leaver leaves each life by a Goexit, and its Stop fails.
+type leaver struct{}
+
+func (leaver) Start(context.Context, actors.Ref[question]) error { return nil }
+
+func (leaver) Handle(context.Context, question) error {
+	runtime.Goexit()
+	return nil
+}
+
+func (leaver) Stop(context.Context) error { return errBroken }
+
+// An actor lives in the goroutine that suture gave its domain, and a Goexit ends that.
+func TestAnActorThatExits(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		a := actors.New(actors.Options{}, func() actors.Behavior[question] { return leaver{} })
+		child := supervisor.Child{Name: "leaver", New: func() suture.Service { return a }}
+		tree := start(t, group("g", supervisor.OneForOne, child))
+		for lives := range uint64(3) {
+			err := ask(t.Context(), a, false)
+			require.ErrorIs(t, err, actors.ErrCrashed)
+			require.ErrorIs(t, err, actors.ErrGoexit)
+			pass(time.Second)
+			n := at(t, tree, "root/g/leaver")
+			require.Equal(t, lives+2, n.Status.Lives)
+			require.Equal(t, actors.Waiting, n.Status.State)
+			require.Equal(t, fmt.Sprintf("%v\n%v", actors.ErrGoexit, errBroken), n.LastError, "what Stop said is not lost")
+			require.Contains(t, n.LastStack, "leaver.Handle")
+			require.Contains(t, n.LastStack, "suture")
+		}
+		stop(t, tree)
 	})
 }
 

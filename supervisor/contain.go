@@ -8,11 +8,11 @@ import (
 	"github.com/seed-4ff2b7b9/supervised/actors"
 )
 
-// outcome is how a function ended that returned err, or did not return. It is called by a deferred function, with that
-// function's recover(), so that the stack is still the one that panicked.
+// outcome is how a function ended that returned err, or did not return; if it has an err all the same, that knows more. It
+// is called by a deferred function, with that function's recover(), so that the stack is still the one that panicked.
 func outcome(returned bool, recovered any, err error) error {
 	switch {
-	case returned:
+	case returned, recovered == nil && err != nil:
 		return harmless(err)
 	case recovered != nil:
 		return harmless(&actors.PanicError{Value: recovered, Stack: debug.Stack()})

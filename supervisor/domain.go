@@ -93,7 +93,7 @@ func (d *domain) Serve(ctx context.Context) (err error) {
 	l := newLife(ctx, d)
 	returned := false
 	defer func() { err = d.settle(ctx, l, outcome(returned, recover(), err)) }()
-	err = l.serve()
+	l.serve(&err)
 	returned = true
 	return err
 }

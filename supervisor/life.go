@@ -33,18 +33,29 @@ func newLife(outer context.Context, d *domain) *life {
 	return l
 }
 
-// serve runs the service on the goroutine that suture gave it.
-func (l *life) serve() error {
+// serve runs the service on the goroutine that suture gave it. How it ended is written to failure, since a
+// runtime.Goexit takes a return value with it: an actor's life has more to tell then.
+func (l *life) serve(failure *error) {
 	p := l.domain.place
 	p.started()
 	service, ready, err := p.spawn()
 	if err != nil {
-		return err
+		*failure = err
+		return
 	}
 	p.board.update(func(f *facts) { f.service = service })
 	l.attended = make(chan struct{})
 	go l.attend(ready)
-	return service.Serve(l.ctx)
+	if actor, ok := service.(hosted); ok {
+		actor.ServeHere(l.ctx, failure)
+		return
+	}
+	*failure = service.Serve(l.ctx)
+}
+
+// hosted is an actor, which takes a goroutine less here than with Serve.
+type hosted interface {
+	ServeHere(ctx context.Context, err *error)
 }
 
 // attend waits until the service is ready, and after a failure also until it is healthy.
