@@ -5,6 +5,8 @@ import (
 	"math/rand/v2"
 	"net"
 	"runtime"
+	"slices"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -273,6 +275,24 @@ func TestACheckedConnectionThatIsToGoIsNotHandedOut(t *testing.T) {
 		acquired(t, p).Release()
 		synctest.Wait()
 		require.NotEqual(t, old, server.PIDs())
+	})
+}
+
+// A pool that nobody calls keeps few goroutines: the pool's own, a loop and suture's for each of the three groups, and one
+// for each actor.
+func TestAnIdlePoolKeepsFewGoroutines(t *testing.T) {
+	inMemory(t, func(c *Config) { c.MinSize, c.MaxSize = 20, 20 }, func(t *testing.T, p *Pool, server *fakepg.Server) {
+		require.NoError(t, p.WaitReady(t.Context()))
+		pass(100 * time.Millisecond)
+		synctest.Wait()
+		require.Equal(t, 20, server.Connections())
+		stacks := make([]byte, 1<<20)
+		all := strings.Split(string(stacks[:runtime.Stack(stacks, true)]), "\n\n")
+		kept := slices.DeleteFunc(all, func(stack string) bool {
+			return !strings.Contains(stack, "synctest bubble") || strings.Contains(stack, "testing/synctest") ||
+				strings.Contains(stack, "internal/fakepg")
+		})
+		require.LessOrEqual(t, len(kept), 1+3*2+5, "%s", strings.Join(kept, "\n\n"))
 	})
 }
 

@@ -48,10 +48,11 @@
 //
 // # What suture does, and what it does not
 //
-// Around each child stands a suture.Supervisor with nothing else in it. Suture calls Serve, again when it has failed,
-// and stops it within its time-out. Suture's own answer to failures, a pause of the whole supervisor after five of
-// them, for ever and without growing, never comes into play. A stopped suture supervisor cannot be served again, so a
-// child that was stopped gets a new one, and so does one whose failure its group has to act on.
+// Each group has a suture.Supervisor, and its children are that one's services: suture calls Serve, and again when it has
+// failed, whatever became of the life before. Suture's own answer to failures, a pause of the whole supervisor after five
+// of them, for ever and without growing, never comes into play: the delay before a life belongs to its child, and so does
+// the time to stop, since a child is stopped alone and suture stops all at once. A child that was stopped is a new service
+// when it is started again, and so is one whose failure its group has to act on.
 //
 // # Looking at it
 //

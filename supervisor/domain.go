@@ -3,9 +3,7 @@ package supervisor
 import (
 	"context"
 	"errors"
-	"math"
 	"math/rand/v2"
-	"sync/atomic"
 	"time"
 
 	"github.com/thejerf/suture/v4"
@@ -15,11 +13,11 @@ import (
 // cause: that could match one of suture's own sentinels.
 var errAgain = errors.New("failed, to be restarted")
 
-// domain is the failure domain of one child: a suture supervisor with nothing in it but this child. Suture runs it,
-// restarts it at once when it failed, and stops it within its time-out; what a supervisor of several services shares,
-// the threshold and the pause of all, is set out of play. The delay is the first thing that a new life does.
+// domain is the failure domain of one child: a service in its group's suture supervisor, which calls Serve, and again at
+// once when that has failed. What suture's services share, the threshold and the pause of all, is set out of play there;
+// the delay is the first thing that a new life does, so it is this child's alone.
 //
-// A domain is served once, from the child's start until it is stopped or its group has to act. Its fields belong to the
+// A domain is opened once, from the child's start until it is stopped or its group has to act. Its fields belong to the
 // goroutine of the life, except where another owner is named; one life ends before the next begins.
 type domain struct {
 	place   *place
@@ -29,33 +27,31 @@ type domain struct {
 	alone bool
 	// nextLife is when the next life may begin; zero is at once.
 	nextLife time.Time
-	// verdict is the final word to suture. It is kept because a runtime.Goexit takes the return value with it: suture
-	// then sees nil and serves once more.
-	verdict error
-	// parting is how the life ended that was told to stop, if it did not end well.
+	// over says that no life follows. Suture may call once more all the same, since a runtime.Goexit takes the return
+	// value with it and suture sees nil.
+	over bool
+	// parting is how the life ended that was told to stop, if it did not end well, and remains says that its Ready still
+	// runs; the group may look at them when ended is closed.
 	parting error
+	remains bool
 
-	// The rest belongs to the group.
-	cancel  context.CancelFunc
-	stopped <-chan error // yields when suture is done
-	// remains says that something of the child still runs after its time-out; final when stopped has yielded.
-	remains atomic.Bool
+	// ctx ends when the group stops the child. It keeps the values of the group's and not its end: a group stops its
+	// children one by one.
+	ctx    context.Context
+	cancel context.CancelFunc
+	// ended is closed when the last life has ended.
+	ended chan struct{}
 }
 
-// open starts the domain. Its context keeps the values of ctx and not its end: a group stops its children one by one.
-func (d *domain) open(ctx context.Context) {
-	s := suture.New(d.place.path, suture.Spec{
-		EventHook:        d.hear,
-		FailureThreshold: math.Inf(1),
-		Timeout:          d.patience(),
-	})
-	s.Add(d)
-	ctx, d.cancel = context.WithCancel(context.WithoutCancel(ctx))
-	d.stopped = s.ServeBackground(ctx)
+// open starts the domain among the services of its group.
+func (d *domain) open(ctx context.Context, services *suture.Supervisor) {
+	d.ctx, d.cancel = context.WithCancel(context.WithoutCancel(ctx))
+	d.ended = make(chan struct{})
+	services.Add(d)
 }
 
-// patience is how long suture waits for the child to stop. A group ends by itself, within the sum of its children's
-// time-outs; the second more only keeps the two clocks from racing.
+// patience is how long the child may take to stop. A group ends by itself, within the sum of its children's time-outs;
+// the second more only keeps the two clocks from racing.
 func (d *domain) patience() time.Duration {
 	if d.place.isGroup() {
 		return d.place.child.StopTimeout + time.Second
@@ -63,45 +59,51 @@ func (d *domain) patience() time.Duration {
 	return d.place.child.StopTimeout
 }
 
-// hear takes suture's events, on suture's own loop, so all it may do is to take a note.
-func (d *domain) hear(e suture.Event) {
-	if e.Type() == suture.EventTypeStopTimeout {
-		d.remains.Store(true)
-	}
-}
-
 // close ends the domain, whatever it does, and joins it. It returns false if the child still runs after its time-out.
 func (d *domain) close() bool {
 	d.cancel()
-	<-d.stopped
-	return !d.remains.Load()
+	timer := time.NewTimer(d.patience())
+	defer timer.Stop()
+	select {
+	case <-d.ended:
+		return !d.remains
+	case <-timer.C:
+		return false
+	}
 }
 
 // String keeps suture from printing the domain, and with it the service's fields.
 func (d *domain) String() string { return d.place.path }
 
 // Serve is one life of the child, preceded by the delay that its last failure has cost. Suture calls it again as long as
-// it returns errAgain.
-func (d *domain) Serve(ctx context.Context) (err error) {
-	if d.verdict != nil {
-		return d.verdict
+// it returns errAgain. It heeds the domain's own context: suture's ends when the group has no use for any member.
+func (d *domain) Serve(context.Context) (err error) {
+	if d.over {
+		return suture.ErrDoNotRestart
 	}
-	if !sleep(ctx, time.Until(d.nextLife)) {
-		d.dismiss(ctx)
-		return ctx.Err()
+	if !sleep(d.ctx, time.Until(d.nextLife)) {
+		d.dismiss()
+		return d.end()
 	}
-	l := newLife(ctx, d)
+	l := newLife(d.ctx, d)
 	returned := false
-	defer func() { err = d.settle(ctx, l, outcome(returned, recover(), err)) }()
+	defer func() { err = d.settle(l, outcome(returned, recover(), err)) }()
 	l.serve(&err)
 	returned = true
 	return err
 }
 
+// end is the final word to suture, and to the group.
+func (d *domain) end() error {
+	d.over = true
+	close(d.ended)
+	return suture.ErrDoNotRestart
+}
+
 // dismiss tells a service whose last life failed that there will not be another one. An actor keeps its mailbox open
 // between its lives, with those who wait for answers; being served with a context that has ended, it begins no life and
 // lets them go. What is no actor has nothing to tell and is left alone.
-func (d *domain) dismiss(ctx context.Context) {
+func (d *domain) dismiss() {
 	f := d.place.board.read()
 	if !f.failed {
 		return
@@ -110,64 +112,64 @@ func (d *domain) dismiss(ctx context.Context) {
 	if _, isActor := f.service.(inspector); !isActor {
 		return
 	}
-	if err := contained(func() error { return f.service.Serve(ctx) }); !endedWell(err) {
+	if err := contained(func() error { return f.service.Serve(d.ctx) }); !endedWell(err) {
 		d.parting = err
 	}
 }
 
 // settle draws the consequences of a life's end, and tells suture what to do.
-func (d *domain) settle(ctx context.Context, l *life, err error) error {
+func (d *domain) settle(l *life, err error) error {
 	cause := l.end(err)
 	switch {
-	case ctx.Err() != nil:
+	case d.ctx.Err() != nil:
+		d.over = true
 		if !endedWell(err) {
 			d.parting = err
 		}
-		return ctx.Err()
 	case l.abandoned:
-		d.verdict = suture.ErrTerminateSupervisorTree // the group knows
+		d.over = true // the group knows
 	case l.refusal == nil && finished(cause):
+		d.over = true
 		d.place.board.enter(StateFinished)
 		d.place.tell(EventFinished, nil, 0)
-		d.report(ctx, nowReady{d.member})
-		d.verdict = suture.ErrDoNotRestart
+		d.report(d.ctx, nowReady{d.member})
 	case l.hung:
-		d.remains.Store(true)
-		d.giveUp(ctx, cause)
+		d.remains = true
+		d.giveUp(cause)
 	case d.place.child.Restart.Never || endsTree(cause):
-		d.giveUp(ctx, cause)
+		d.giveUp(cause)
 	default:
-		d.restart(ctx, cause)
+		d.restart(cause)
 	}
-	if d.verdict == nil {
+	if !d.over {
 		return errAgain
 	}
-	return d.verdict
+	return d.end()
 }
 
 // restart schedules the next life, here or by the group.
-func (d *domain) restart(ctx context.Context, cause error) {
+func (d *domain) restart(cause error) {
 	d.place.failed(cause)
 	d.place.tell(EventCrashed, cause, 0)
 	policy := d.place.child.Restart
 	delay, escalate := d.member.course.failed(policy, time.Now(), rand.Float64())
 	if escalate {
-		d.verdict = suture.ErrTerminateSupervisorTree
-		d.report(ctx, escalates{member: d.member, began: d.member.course.began(), cause: cause})
+		d.over = true
+		d.report(d.ctx, escalates{member: d.member, began: d.member.course.began(), cause: cause})
 		return
 	}
 	d.nextLife = time.Now().Add(delay)
 	d.place.backoff(delay, d.nextLife)
 	if !d.alone {
-		d.verdict = suture.ErrTerminateSupervisorTree
-		d.report(ctx, fails{member: d.member, nextLife: d.nextLife})
+		d.over = true
+		d.report(d.ctx, fails{member: d.member, nextLife: d.nextLife})
 	}
 }
 
 // giveUp ends the group, and with it, as a rule, the tree.
-func (d *domain) giveUp(ctx context.Context, cause error) {
-	d.verdict = suture.ErrTerminateSupervisorTree
-	d.report(ctx, d.beyondRepair(cause))
+func (d *domain) giveUp(cause error) {
+	d.over = true
+	d.report(d.ctx, d.beyondRepair(cause))
 }
 
 // beyondRepair notes the failure after which the child cannot be kept running, and makes the report of it.
@@ -180,7 +182,7 @@ func (d *domain) beyondRepair(cause error) givesUp {
 	return givesUp{member: d.member, err: d.place.gaveUp(cause)}
 }
 
-// ready notes that the life is ready and lets the group go on.
+// ready notes that the life, which ctx belongs to, is ready and lets the group go on.
 func (d *domain) ready(ctx context.Context) {
 	if !d.place.isGroup() { // a group says so itself, each time it is whole
 		d.place.running()
@@ -195,7 +197,7 @@ func (d *domain) healthy() {
 	}
 }
 
-// report tells the group, unless ctx ends first: then the group is stopping this domain, and knows.
+// report tells the group, unless ctx ends first: then the life has ended, or the group is stopping this domain, and knows.
 func (d *domain) report(ctx context.Context, r report) {
 	select {
 	case d.reports <- r:

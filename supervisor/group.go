@@ -5,13 +5,17 @@ import (
 	"math"
 	"slices"
 	"time"
+
+	"github.com/thejerf/suture/v4"
 )
 
 // group runs the children at a group's place, for one life: a suture.Service whose loop owns the start order, the
 // strategy and the escalation. Everything here belongs to that loop; the children's domains send it reports.
 type group struct {
-	place    *place
-	members  []*member
+	place   *place
+	members []*member
+	// services is the suture supervisor in which the members' domains are served, for as long as Serve runs.
+	services *suture.Supervisor
 	reports  chan report
 	requests []request // waiting until what they asked for is up again
 	// ready is closed when the group was whole for the first time.
@@ -99,6 +103,8 @@ func (g *group) awaitReady(ctx context.Context) error {
 // Serve starts the members in order, keeps them as the strategy says, and stops them in reverse order, whatever it ends
 // for: the end of ctx, or a member that cannot be kept running.
 func (g *group) Serve(ctx context.Context) error {
+	endServices := g.beginServices()
+	defer endServices()
 	defer g.leave(ctx)
 	for ctx.Err() == nil {
 		if err := g.catchUp(); err != nil {
@@ -119,6 +125,23 @@ func (g *group) Serve(ctx context.Context) error {
 		}
 	}
 	return ctx.Err()
+}
+
+// beginServices starts the suture supervisor. Its own answer to failures never comes into play: a pause of all services
+// after some failures of one of them.
+func (g *group) beginServices() (end func()) {
+	g.services = suture.New(g.place.path, suture.Spec{
+		EventHook:        func(suture.Event) {}, // the domains tell what happens
+		FailureThreshold: math.Inf(1),
+	})
+	ctx, cancel := context.WithCancel(context.Background())
+	ended := g.services.ServeBackground(ctx)
+	return func() {
+		cancel()
+		if len(g.place.stuck()) == 0 { // else suture would wait for what the group has waited for already
+			<-ended
+		}
+	}
 }
 
 // catchUp takes the reports that came while the group was busy stopping members, so that none is started on the strength
@@ -153,7 +176,7 @@ func (g *group) leave(ctx context.Context) {
 // its time is over, with the containment and within the time-out of any other stop.
 func (g *group) dismiss(ctx context.Context, m *member) {
 	m.domain = &domain{place: m.place, member: m, nextLife: time.Now().Add(math.MaxInt64)}
-	m.domain.open(ctx)
+	m.domain.open(ctx, g.services)
 	state := m.place.board.read().state
 	m.gone = state == StateGaveUp || state == StateStopped // that was told, and stays on show
 	m.halt()
@@ -185,7 +208,7 @@ func (g *group) advance(ctx context.Context) <-chan time.Time {
 
 func (g *group) start(ctx context.Context, m *member) {
 	m.domain = &domain{place: m.place, member: m, reports: g.reports, alone: g.strategy() == OneForOne}
-	m.domain.open(ctx)
+	m.domain.open(ctx, g.services)
 }
 
 func (g *group) strategy() Strategy { return g.place.child.group.Strategy }
