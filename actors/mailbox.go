@@ -36,7 +36,8 @@ type mailbox[M any] struct {
 	// when the ring seems full.
 	knownTaken uint64
 	// senders wait for room. While there are any, signalRoom is set and nobody else may put a message in.
-	senders senders[M]
+	senders     senders[M]
+	idleSenders sync.Pool // of *sender[M]
 	// answers are what this actor asked for with Post. While there are any, signalAnswers is set. They need no room,
 	// because the actor has ordered each of them; an answer waits as the function that makes it a message, so that a
 	// panic in it is this actor's crash and not the answering one's.

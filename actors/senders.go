@@ -49,19 +49,35 @@ func (q *senders[M]) dismiss(err error) {
 
 // putWaiting puts e in when there is room.
 func (b *mailbox[M]) putWaiting(ctx context.Context, e *envelope[M]) error {
-	s := &sender[M]{envelope: *e, done: make(chan struct{}, 1)}
+	s, ok := b.idleSenders.Get().(*sender[M])
+	if !ok {
+		s = &sender[M]{done: make(chan struct{}, 1)}
+	}
+	s.envelope = *e
+	err := b.wait(ctx, s)
+	s.envelope, s.err = envelope[M]{}, nil
+	b.idleSenders.Put(s)
+	return err
+}
+
+// wait is over when another has put the message in, or nobody will. Nobody knows of s any more then.
+func (b *mailbox[M]) wait(ctx context.Context, s *sender[M]) error {
 	if !b.queue(s) {
 		return b.stopped()
 	}
-	select {
-	case <-s.done:
-		return s.err
-	case <-ctx.Done():
-		if b.unqueue(s) {
-			return b.gaveUp(ctx)
+	if done := ctx.Done(); done == nil {
+		<-s.done
+	} else {
+		select {
+		case <-s.done:
+		case <-done:
+			if b.unqueue(s) {
+				return b.gaveUp(ctx)
+			}
+			<-s.done // it was dismissed at the same moment
 		}
-		return s.err // it was dismissed at the same moment
 	}
+	return s.err
 }
 
 // queue is false if the actor is stopped.

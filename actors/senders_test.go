@@ -1,6 +1,7 @@
 package actors
 
 import (
+	"context"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -80,6 +81,31 @@ func TestUnqueue(t *testing.T) {
 	b.close()
 	require.False(t, b.queue(senderOf(6)))
 	require.Zero(t, b.waiting())
+}
+
+// lateContext ends in the moment in which its sender is let in.
+type lateContext struct {
+	context.Context
+	end func() <-chan struct{}
+}
+
+func (c lateContext) Done() <-chan struct{} { return c.end() }
+
+// TestASenderIsPutAwayAsNew: the next use of a sender must not take the news of the last one for its own.
+func TestASenderIsPutAwayAsNew(t *testing.T) {
+	for range 100 { // each time it is up to chance which of two events is seen first
+		b := fullMailbox(t)
+		s := senderOf(2)
+		ctx := lateContext{t.Context(), func() <-chan struct{} {
+			takeOne(b, Handling)
+			b.admit()
+			return over
+		}}
+		require.NoError(t, b.wait(ctx, s))
+		require.Empty(t, s.done)
+		require.False(t, s.queued)
+		require.Equal(t, 2, takeOne(b, Handling))
+	}
 }
 
 // TestTakenMessagesAreForgotten: the ring keeps nothing alive that was taken or thrown out.
