@@ -43,8 +43,9 @@
 //
 // # What it costs
 //
-// A Tell and its handling take about 0.85 of the time of a bare channel with a loop behind it. An Ask takes 1.03 of the
-// time of a request over a bare channel with a pooled reply channel where both heed a context that can end, and 1.1 where
-// neither does: nearly all of it is two switches of goroutines. Neither allocates, unless M is an interface, which
-// boxes its message. To end a life and begin the next costs about 35 µs after a panic, most of it for the stack.
+// A Tell and its handling take about as long as with a bare channel and a loop behind it. So does an Ask, compared with a
+// request over a bare channel with a pooled reply channel, while an actor is busy and nobody else keeps the processors from
+// it: it then yields once before it parks, so that one wake-up serves all who ask meanwhile. Else an Ask takes 1.2 of that
+// time. Neither allocates, unless M is an interface, which boxes its message. To end a life and begin the next costs about
+// 35 µs after a panic, most of it for the stack.
 package actors

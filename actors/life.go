@@ -3,6 +3,7 @@ package actors
 import (
 	"context"
 	"fmt"
+	"runtime"
 )
 
 // life is one run of an actor, from Start to its end. Its fields belong to the goroutine that runs it, and then to the
@@ -40,6 +41,9 @@ func (l *life[M]) loop() error {
 			if goOn, err := l.heed(signals); !goOn {
 				return err
 			}
+		}
+		if box.tail.Load() == taken && l.hand.asked.ticket != nil && pulse.yields.Load() {
+			runtime.Gosched() // see yieldTrial; who only tells goes on anyway
 		}
 		if box.tail.Load() == taken {
 			l.hand = envelope[M]{} // keeps nothing alive while it parks

@@ -48,6 +48,10 @@ type pulse struct {
 	// sampling is held by sample. The end of a life takes it, so that no sample goes on beyond that.
 	sampling   sync.Mutex
 	lastSample phase
+
+	// yields says that the life lets others run before it parks. It holds only while sampled; its trial belongs to sample.
+	yields atomic.Bool
+	trial  yieldTrial
 }
 
 func newPulse(phase *atomicPhase) *pulse {
@@ -94,8 +98,10 @@ func (p *pulse) sample() {
 	}
 	now := p.phase.load()
 	p.catchUp(now)
-	stillBusy := now.taken()-p.lastSample.taken() >= busy/2 // a message makes two changes, or one
+	moved := now.taken() - p.lastSample.taken()
+	stillBusy := moved >= busy/2 // a message makes two changes, or one
 	p.lastSample = now
+	p.yields.Store(p.trial.goesOn(p.yields.Load(), moved, now.state()) && stillBusy)
 	if stillBusy {
 		p.timer.Reset(sampleEvery)
 		return
@@ -121,6 +127,7 @@ func (p *pulse) calm() {
 	defer p.sampling.Unlock()
 	p.timer.Stop()
 	p.sampled.Store(false)
+	p.yields.Store(false)
 }
 
 // read is the phase and when it began. One that is not stamped began after the last sample, so just now.
