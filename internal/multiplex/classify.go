@@ -46,7 +46,7 @@ func Classify(sql string) Class {
 	if why, ok := refusedFirst[first]; ok {
 		return Class{Verdict: Refused, Why: why}
 	}
-	if why := refusedWithin(first, tokens); why != "" {
+	if why := refusedWithin(tokens); why != "" {
 		return Class{Verdict: Refused, Why: why}
 	}
 	if !sharing[first] || !plain(tokens) || backend.MayChange(sql) {
@@ -110,7 +110,7 @@ func init() {
 
 // refusedWithin looks for what must not share wherever it stands: names of functions that are about the session, and
 // temporary tables.
-func refusedWithin(first string, tokens []token) string {
+func refusedWithin(tokens []token) string {
 	for i, t := range tokens {
 		if t.kind != word && t.kind != quoted {
 			continue
@@ -123,7 +123,7 @@ func refusedWithin(first string, tokens []token) string {
 			return name + "() locks for the session"
 		case called(tokens, i) && sessionFunctions[name]:
 			return name + "() is about the session"
-		case t.kind == word && (name == "temp" || name == "temporary") && makesTemporary(first, tokens, i):
+		case t.kind == word && (name == "temp" || name == "temporary") && makesTemporary(tokens, i):
 			return "a temporary table belongs to the session"
 		}
 	}
@@ -135,22 +135,19 @@ func isSessionLock(name string) bool {
 		!strings.Contains(name, "_xact_")
 }
 
-// sessionFunctions change the session, or tell of what others have done in it.
-var sessionFunctions = setOf("set_config currval lastval")
+// sessionFunctions change the session, or tell of what others have done in it, or go on in it.
+var sessionFunctions = setOf("set_config currval lastval pg_backup_start pg_backup_stop pg_start_backup pg_stop_backup")
 
-// makesTemporary tells whether the "temp" at i is that of CREATE TEMP or INTO TEMP.
-func makesTemporary(first string, tokens []token, i int) bool {
-	if i == 0 || tokens[i-1].kind != word {
-		return false
+// makesTemporary tells whether the "temp" at i is that of CREATE TEMP or INTO TEMP, wherever they stand: EXPLAIN ANALYZE runs
+// what comes behind it.
+func makesTemporary(tokens []token, i int) bool {
+	switch {
+	case behind(tokens, i, "local", "global"):
+		i--
+	case behind(tokens, i, "replace") && behind(tokens, i-1, "or"):
+		i -= 2
 	}
-	switch tokens[i-1].text {
-	case "into":
-		return true
-	case "create", "local", "global", "replace":
-		return first == "create"
-	default:
-		return false
-	}
+	return behind(tokens, i, "create", "into")
 }
 
 // plain tells whether nothing in a statement is of the kind that is not to share although the first word may: SELECT INTO,
@@ -164,7 +161,7 @@ func plain(tokens []token) bool {
 		case t.kind == word && t.text == "into" && !behind(tokens, i, "insert", "merge"):
 			return false
 		case strings.HasPrefix(t.text, "pg_advisory_"), strings.HasPrefix(t.text, "pg_try_advisory_"),
-			strings.HasPrefix(t.text, "dblink"), elsewhereNames[t.text]:
+			strings.HasPrefix(t.text, "pg_replication_origin_"), strings.HasPrefix(t.text, "dblink"), elsewhereNames[t.text]:
 			return false
 		}
 	}
@@ -173,7 +170,8 @@ func plain(tokens []token) bool {
 
 // elsewhereNames are those of functions and views that are about the session in some way.
 var elsewhereNames = setOf("pg_settings setseed pg_export_snapshot pg_backend_pid pg_my_temp_schema " +
-	"set_config currval lastval pg_cursors pg_prepared_statements lo_open lo_import lo_creat lo_create")
+	"set_config currval lastval pg_cursors pg_prepared_statements lo_open lo_import lo_creat lo_create " +
+	"pg_create_physical_replication_slot pg_create_logical_replication_slot")
 
 func behind(tokens []token, i int, words ...string) bool {
 	if i == 0 || tokens[i-1].kind != word {

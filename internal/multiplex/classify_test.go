@@ -39,6 +39,12 @@ func TestClassify(t *testing.T) {
 		"merge into t using u on a = b when matched then delete":   writes,
 		"with x as (insert into t values (1) returning a) table x": writes,
 
+		"select 1into t":                                              elsewhere, // before version 15
+		"select 1e5, 1.5e-3, .5":                                      reads,
+		"select ran\u212A(1)":                                         writes, // it is not rank
+		"select pg_replication_origin_session_setup('a')":             elsewhere,
+		"select pg_create_physical_replication_slot('a', true, true)": elsewhere,
+
 		"":                       elsewhere,
 		"-- only that":           elsewhere,
 		"explain select 1":       elsewhere,
@@ -70,15 +76,20 @@ func TestClassify(t *testing.T) {
 		"select 1; select 2":          refused,
 		"select 1;;select 2":          refused,
 		"create temp table t (a int)": refused,
-		"create or replace temporary view v as select 1": refused,
-		"select 1 into temporary t":                      refused,
-		"select * from pg_temp.t":                        refused,
-		"select * from pg_temp_3.t":                      refused,
-		"select pg_advisory_lock(1)":                     refused,
-		"select PG_TRY_ADVISORY_LOCK_SHARED (1)":         refused,
-		`select "pg_advisory_unlock"(1)`:                 refused,
-		"select set_config('a.b', $1, true)":             refused,
-		"insert into t values (currval('s'))":            refused,
+		"create or replace temporary view v as select 1":  refused,
+		"select 1 into temporary t":                       refused,
+		"select 1 into local temp t":                      refused,
+		"create global temporary table t (a int)":         refused,
+		"explain analyze create temp table t as select 1": refused,
+		"explain analyze select 1 into temp t":            refused,
+		"select pg_backup_start('a')":                     refused,
+		"select * from pg_temp.t":                         refused,
+		"select * from pg_temp_3.t":                       refused,
+		"select pg_advisory_lock(1)":                      refused,
+		"select PG_TRY_ADVISORY_LOCK_SHARED (1)":          refused,
+		`select "pg_advisory_unlock"(1)`:                  refused,
+		"select set_config('a.b', $1, true)":              refused,
+		"insert into t values (currval('s'))":             refused,
 	} {
 		c := Classify(sql)
 		got := elsewhere
@@ -118,6 +129,12 @@ func FuzzClassify(f *testing.F) {
 		// What follows a statement that may share cannot be shared with it, unless it is hidden in what was open.
 		require.Equal(t, Refused, Classify(sql+"\n; commit").Verdict)
 		require.Equal(t, Refused, Classify("begin; "+sql).Verdict)
+		// Nor do comments and blanks around it.
+		require.Equal(t, c, Classify("/* ; begin */ "+sql+"\n-- ; commit"))
+		require.Equal(t, c, Classify("\t-- begin\n"+sql+" /* '"+`"`+" $$ */ ;"))
+		if !strings.ContainsAny(sql, "'\"$-/*") {
+			require.Equal(t, c, Classify(strings.ReplaceAll(sql, " ", " /*;'*/\n")))
+		}
 		// Upper case makes no other statement of it.
 		if foreign := func(r rune) bool { return r >= 0x80 }; !strings.ContainsAny(sql, `'"$`) && !strings.ContainsFunc(sql, foreign) {
 			require.Equal(t, c.Verdict, Classify(strings.ToUpper(strings.ToLower(sql))).Verdict)

@@ -44,7 +44,7 @@ func (l *lexer) next() token {
 	case isLetter(c):
 		return l.name()
 	case isDigit(c):
-		return l.take(literal, span(l.rest, func(c byte) bool { return isDigit(c) || c == '.' || isLetter(c) }))
+		return l.number()
 	case c == 0 || c == '\\':
 		return token{kind: unclear}
 	default:
@@ -152,6 +152,15 @@ func closing(text string, quote byte) (int, bool) {
 	return 0, false
 }
 
+// number reads a number. Before version 15 a word may follow one without a space between them: "select 1into t".
+func (l *lexer) number() token {
+	n := span(l.rest, func(c byte) bool { return isDigit(c) || c == '.' || isLetter(c) })
+	if strings.Trim(l.rest[:n], "0123456789._eE") != "" {
+		return token{kind: unclear}
+	}
+	return l.take(literal, n)
+}
+
 // dollar reads a parameter ($1) or a string ($tag$...$tag$).
 func (l *lexer) dollar() token {
 	if n := span(l.rest[1:], isDigit); n > 0 {
@@ -173,7 +182,7 @@ func (l *lexer) dollar() token {
 func (l *lexer) name() token {
 	n := span(l.rest, func(c byte) bool { return isLetter(c) || isDigit(c) || c == '$' })
 	t := l.take(word, n)
-	t.text = strings.ToLower(t.text)
+	t.text = lower(t.text)
 	if l.rest == "" {
 		return t
 	}
@@ -187,6 +196,22 @@ func (l *lexer) name() token {
 	default:
 		return t
 	}
+}
+
+// lower makes small letters as the server does, for which those beyond ASCII are no other letters in UTF-8: strings.ToLower
+// makes a k of the Kelvin sign.
+func lower(text string) string {
+	upper := func(r rune) bool { return r >= 'A' && r <= 'Z' }
+	if !strings.ContainsFunc(text, upper) {
+		return text
+	}
+	small := []byte(text)
+	for i, c := range small {
+		if upper(rune(c)) {
+			small[i] = c | 0x20
+		}
+	}
+	return string(small)
 }
 
 func span(text string, in func(byte) bool) int {
