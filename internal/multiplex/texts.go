@@ -102,8 +102,19 @@ type Texts struct {
 	old   map[string]*Text
 }
 
+// longest is how long a text may be to be kept, and to share: its neighbours on a lane would wait until it is written there,
+// and a thousand texts are to have room in memory. Whoever writes data into his statements seldom writes the same again.
+const longest = 32 << 10
+
 // Of looks a text up, and looks at it if it is new.
 func (t *Texts) Of(sql string) *Text {
+	if len(sql) > longest {
+		long := &Text{Class: Classify(sql), sql: sql}
+		if long.Verdict == Shared {
+			long.Class = Class{Verdict: Elsewhere}
+		}
+		return long
+	}
 	t.mu.RLock()
 	known := t.young[sql]
 	t.mu.RUnlock()
