@@ -149,13 +149,23 @@ func (g *Group) Leave() { g.callers.Add(-1) }
 const pauseAfterFailure = 100 * time.Millisecond
 
 func (g *Group) openFirst() {
-	if g.opening.Load() || g.cfg.Most() < 1 {
+	if g.opening.Load() {
 		return
 	}
 	if at := g.closed.Load(); at != 0 && time.Now().UnixNano()-at < int64(pauseAfterFailure) {
 		return
 	}
+	if most := g.cfg.Most(); most < 1 || g.size() >= most { // all of them may be stuck, and have their connections still
+		return
+	}
 	g.openLane()
+}
+
+// size is how many lanes there are, whether they take statements or not.
+func (g *Group) size() int {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	return len(g.lanes)
 }
 
 // openLane opens one lane beside its caller, unless that is being done already.
@@ -193,6 +203,9 @@ func (g *Group) join(l *lane) {
 	g.open.Add(1)
 	if !g.keeping {
 		g.keeping = g.cfg.Go(g.keep)
+	}
+	if !g.keeping {
+		g.stop(l) // it is the end, and nobody would ask whether the connection is wanted back
 	}
 }
 
