@@ -290,6 +290,9 @@ func (r *reader) refused(e *pgconn.PgError) error {
 	if !r.begun() {
 		return errUnexpected
 	}
+	if r.current == goodbye {
+		return e // the session is not as it was found
+	}
 	r.lane.conn.Refused(e)
 	r.failed = true
 	if r.at < len(r.current.parts) {

@@ -174,6 +174,10 @@ func (r *Rows) Values() ([]any, error) {
 	if r.r == nil {
 		return nil, errClosed
 	}
+	if len(r.values) != len(r.fields) {
+		r.fail(errMalformed)
+		return nil, errMalformed
+	}
 	values := make([]any, 0, len(r.values))
 	for i, raw := range r.values {
 		v, err := r.value(&r.fields[i], raw)
