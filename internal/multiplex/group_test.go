@@ -140,6 +140,45 @@ func TestTheUnwrittenGoesToAnotherLane(t *testing.T) {
 	})
 }
 
+// Of what was written in part, nobody knows what the server makes.
+func TestTheWrittenInPartIsLost(t *testing.T) {
+	inMemory(t, 1, func(t *testing.T, g *Group, m *memory) {
+		_, err := g.Exec(t.Context(), one(g, inserting), Options{})
+		require.NoError(t, err)
+		m.wires()[0].cut.Store(true)
+		_, err = g.Exec(t.Context(), one(g, inserting), Options{})
+		var lost *LostError
+		require.ErrorAs(t, err, &lost)
+	})
+}
+
+// What a lost lane had taken is first in the queue again, in its order; who has left meanwhile is not.
+func TestWhatIsPutBackKeepsItsPlace(t *testing.T) {
+	g := New(Config{})
+	g.open.Store(1)
+	all := underWay(4)
+	behind := &request{}
+	g.queue.push(behind)
+	all[1].condition.Store(uint32(abandoned))
+	g.putBack(all)
+	for _, want := range []*request{all[0], all[2], all[3], behind} {
+		require.Same(t, want, g.queue.pop())
+		require.True(t, want.is(queued))
+	}
+	require.Zero(t, g.queue.size)
+}
+
+func TestAnEndedContextQueuesNothing(t *testing.T) {
+	g := New(Config{})
+	g.open.Store(1)
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	mine, err := g.submit(ctx, &request{done: make(chan struct{}, 1)})
+	require.True(t, mine)
+	require.ErrorIs(t, err, context.Canceled)
+	require.Zero(t, g.queue.size)
+}
+
 func TestWhoeverGivesUpLeavesNothingBehind(t *testing.T) {
 	inMemory(t, 1, func(t *testing.T, g *Group, m *memory) {
 		_, err := g.Exec(t.Context(), one(g, sleepy), Options{})

@@ -84,6 +84,7 @@ type wire struct {
 	types    *pgtype.Map
 	wanted   atomic.Bool
 	deaf     atomic.Bool // what is written to it fails before a byte of it is sent
+	cut      atomic.Bool // or after one
 	refused  atomic.Int32
 	returned chan error
 	left     map[string]string // what the session has prepared; the server's until it is returned
@@ -100,8 +101,12 @@ func (w *wire) Return(err error)        { _ = w.near.Close(); w.returned <- err 
 func (w *wire) Read(b []byte) (int, error) { return w.near.Read(b) }
 
 func (w *wire) Write(b []byte) (int, error) {
-	if w.deaf.Load() {
+	switch {
+	case w.deaf.Load():
 		return 0, io.ErrClosedPipe
+	case w.cut.Load():
+		n, _ := w.near.Write(b[:1])
+		return n, io.ErrClosedPipe
 	}
 	return w.near.Write(b)
 }

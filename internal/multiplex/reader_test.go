@@ -121,6 +121,7 @@ func FuzzReader(f *testing.F) {
 	f.Add([]byte("2\x00\x00\x00\x04D\x00\x00\x00\x06\xff\xffC\x00\x00\x00\x05\x00Z\x00\x00\x00\x05I"), uint8(0), uint8(3))
 	f.Add([]byte("2\x00\x00\x00\x04D\x00\x00\x00\x06\x00\x00C\x00\x00\x00\x05\x00Z\x00\x00\x00\x05I"), uint8(0), uint8(9))
 	f.Add([]byte("T\x00\x00\x00\x06\x00\x00n\x00\x00\x00\x04G\x00\x00\x00\x04"), uint8(0), uint8(9))
+	f.Add([]byte("2\x00\x00\x00\x04Z\x00\x00\x00\x05I"), uint8(0), uint8(9))
 	f.Add([]byte("E\x00\x00\x00\x11SFATAL\x00C57P01\x00\x00"), uint8(0), uint8(9))
 	f.Fuzz(func(t *testing.T, input []byte, mode, piece uint8) {
 		requests := underWay(20)
@@ -160,6 +161,7 @@ func FuzzReader(f *testing.F) {
 			require.Equal(t, !settled && r.repeatable, r.moved)
 			for j := range r.parts {
 				if settled {
+					require.True(t, r.parts[j].phase == finished || refusedIn(r), "it is not answered")
 					look(t, r, &r.parts[j], honest)
 				}
 			}
@@ -168,6 +170,16 @@ func FuzzReader(f *testing.F) {
 			require.Equal(t, told, answers)
 		}
 	})
+}
+
+// refusedIn tells whether the server has refused something of a request.
+func refusedIn(q *request) bool {
+	for i := range q.parts {
+		if q.parts[i].err != nil {
+			return true
+		}
+	}
+	return q.failed != nil
 }
 
 // look reads an answer as a caller does.
