@@ -28,5 +28,7 @@
 // supervised_pool_connections{state="leased"} is at supervised_pool_connections_max, either leases are held for long
 // (supervised_pool_lease_hold_seconds, supervised_pool_leases_overdue) or there are too few connections. If they do and
 // supervised_pool_outage is 1, the server lets nobody in; supervised_pool_dials_total says of which kind the answers are.
+// Of the leased connections supervised_pool_connections_shared serve poolactor.Shared, which no single caller holds; that
+// supervised_pool_shared_statements_total stands still says that its statements have leases of their own.
 // The folder contrib of this module has a dashboard for Grafana and rules for alerts that use all this.
 package poolprom

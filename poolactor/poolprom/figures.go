@@ -120,6 +120,8 @@ var figures = []figure{
 		func(p *picture) float64 { return float64(p.stat.Min) }),
 	gauge("pool_connections_verified", "Open connections that nothing has cast doubt on since the server answered on them.",
 		func(p *picture) float64 { return float64(p.contact.Verified) }),
+	gauge("pool_connections_shared", "Leased connections that serve the shared statements of many callers.",
+		func(p *picture) float64 { return float64(p.stat.Sharing) }),
 	counter("pool_connections_closed_total", "Connections that were closed.",
 		func(p *picture) int64 { return p.stat.Closed }),
 	{
@@ -154,6 +156,8 @@ var figures = []figure{
 		func(p *picture) int64 { return p.stat.Forgotten }),
 	counter("pool_leases_revoked_total", "Leases that were taken away from their holders.",
 		func(p *picture) int64 { return p.stat.Revoked }),
+	counter("pool_shared_statements_total", "Requests that were answered over shared connections: a statement, a batch, or the question what a new statement is like.",
+		func(p *picture) int64 { return p.stat.Shared }),
 	gauge("pool_leases_overdue", "Leases that have been out for longer than the pool warns after.", overdue),
 	gauge("pool_lease_oldest_seconds", "How long the oldest lease has been out; 0 if none is.", oldest),
 

@@ -6,6 +6,7 @@ import (
 	"net/http/httptest"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -104,6 +105,27 @@ func TestALeaseIsSeen(t *testing.T) {
 		require.Equal(t, 1.0, value(t, r, "supervised_pool_leases_total"))
 		require.Equal(t, 1.0, value(t, r, "supervised_pool_dials_total", "outcome", "opened"))
 		require.Equal(t, 1.0, value(t, r, "supervised_pool_dial_duration_seconds", "outcome", "opened"))
+	})
+}
+
+func TestSharedStatementsAreSeen(t *testing.T) {
+	observed(t, nil, func(t *testing.T, p *poolactor.Pool, server *fakepg.Server, r *prometheus.Registry) {
+		require.Zero(t, value(t, r, "supervised_pool_connections_shared"))
+		server.Delay(time.Millisecond)
+		ctx, cancel := context.WithCancel(t.Context())
+		var callers sync.WaitGroup
+		for range 8 {
+			callers.Go(func() {
+				for ctx.Err() == nil {
+					_, _ = p.Shared().Exec(t.Context(), "select 1")
+				}
+			})
+		}
+		<-time.After(time.Second)
+		require.Equal(t, 1.0, value(t, r, "supervised_pool_connections_shared"))
+		require.Positive(t, value(t, r, "supervised_pool_shared_statements_total"))
+		cancel()
+		callers.Wait()
 	})
 }
 
