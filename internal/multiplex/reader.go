@@ -117,7 +117,8 @@ func (r *reader) skipRow(kind byte, whole int) {
 	}
 }
 
-// makeRoom sees to it that the next message has room in the buffer.
+// makeRoom sees to it that there is room in the buffer for more of the next message: for all of it if that is not much, else
+// for as much again as has come, since a length is only what somebody says.
 func (r *reader) makeRoom() {
 	if r.from == r.to {
 		r.from, r.to = 0, 0
@@ -134,8 +135,8 @@ func (r *reader) makeRoom() {
 		r.to = copy(r.buf, r.buf[r.from:r.to])
 		r.from = 0
 	}
-	if need > len(r.buf) {
-		buf := make([]byte, need+readBuffer)
+	if need > len(r.buf) && r.to == len(r.buf) {
+		buf := make([]byte, min(need, 2*len(r.buf))+readBuffer)
 		r.to = copy(buf, r.buf[r.from:r.to])
 		r.from, r.buf = 0, buf
 	}

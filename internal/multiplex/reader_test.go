@@ -121,6 +121,7 @@ func FuzzReader(f *testing.F) {
 	f.Add([]byte("2\x00\x00\x00\x04D\x00\x00\x00\x06\xff\xffC\x00\x00\x00\x05\x00Z\x00\x00\x00\x05I"), uint8(0), uint8(3))
 	f.Add([]byte("2\x00\x00\x00\x04D\x00\x00\x00\x06\x00\x00C\x00\x00\x00\x05\x00Z\x00\x00\x00\x05I"), uint8(0), uint8(9))
 	f.Add([]byte("T\x00\x00\x00\x06\x00\x00n\x00\x00\x00\x04G\x00\x00\x00\x04"), uint8(0), uint8(9))
+	f.Add([]byte("2\x00\x00\x00\x04D\x40\x00\x00\x00\x00\x01"), uint8(0), uint8(9))
 	f.Add([]byte("2\x00\x00\x00\x04Z\x00\x00\x00\x05I"), uint8(0), uint8(9))
 	f.Add([]byte("E\x00\x00\x00\x11SFATAL\x00C57P01\x00\x00"), uint8(0), uint8(9))
 	f.Fuzz(func(t *testing.T, input []byte, mode, piece uint8) {
@@ -144,6 +145,7 @@ func FuzzReader(f *testing.F) {
 				stream[int(binary.BigEndian.Uint16(input))%len(stream)] ^= input[2]
 			}
 		}
+		size := len(stream)
 		g := New(Config{Panicked: func(err error) { t.Error(err) }})
 		l := newLane(g, &tape{rest: stream, piece: int(piece) + 1})
 		for _, r := range requests {
@@ -151,6 +153,7 @@ func FuzzReader(f *testing.F) {
 		}
 		l.reader.run()
 		require.Error(t, l.reader.err)
+		require.LessOrEqual(t, len(l.reader.buf), 4*(size+readBuffer), "a length that is only said takes no memory")
 		l.clear(l.reader.err)
 		answers := int(l.answers.Load())
 		for i, r := range requests {
