@@ -42,6 +42,10 @@ type Shared struct {
 // with ErrOutcomeUnknown (see Idempotent), and everything else goes another way. Answers are in memory as a whole: those of
 // statements that only read, up to 256 rows and 256 KiB, and larger ones are read again over a lease.
 //
+// On its connection a statement is behind those that were sent before it, also behind one that waits for a lock. So let nobody
+// who holds locks in a transaction wait for a shared statement without a deadline: what it is behind may be waiting for him,
+// which the server, for whom the two have nothing to do with each other, does not see.
+//
 // Shared statements wait out outages as all calls do. Shared connections are leases of the pool with the label "shared
 // statements"; Config.LeaseWarnAfter and LeaseMaxAge leave them alone, and Suspend, Resize, Evict and Shutdown get them back
 // within milliseconds, or as soon as what was sent is answered.
