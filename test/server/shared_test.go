@@ -198,6 +198,7 @@ func TestSharedRefusesWhatIsAboutTheSession(t *testing.T) {
 		"copy x from stdin", "COPY (select 1) to stdout",
 		"declare c cursor for select 1", "fetch c", "move c", "close c",
 		"create temp table x (n int)", "create local temporary table x (n int)", "select 1 into temp x",
+		"select 1 into local temporary x", "explain analyze create temp table x as select 1", "select pg_backup_start('x')",
 		"select pg_advisory_lock(1)", "select pg_try_advisory_lock(1)", "select pg_catalog.pg_advisory_unlock_all()",
 		`select "pg_advisory_lock"(1)`, "select set_config('a.b', '1', false)", "select currval('x')", "select lastval()",
 		"select * from pg_temp.x", "select 1; select 2", "insert into x values (1); select 1",
