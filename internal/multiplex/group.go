@@ -49,9 +49,8 @@ type Config struct {
 }
 
 const (
-	// openFrom is how many callers there must be at once for the first lane to be opened, and shareFrom for a statement to go
-	// to a lane that is open. Fewer are served quicker by a connection for each.
-	openFrom  = 4
+	// shareFrom is how many callers there must be at once for a statement to go to a lane, and for the first lane to be opened.
+	// Fewer are served quicker by a connection for each.
 	shareFrom = 4
 	// perLane is how many callers each further lane needs.
 	perLane = 4
@@ -130,17 +129,8 @@ func (g *Group) Answered() int64 {
 func (g *Group) Text(sql string) *Text { return g.texts.Of(sql) }
 
 // Enter counts a caller, and Leave counts it off; every statement is between the two, wherever it runs. Enter tells whether
-// there are others to share with, and sees to it that there are lanes for them.
-func (g *Group) Enter() bool {
-	n := g.callers.Add(1)
-	if g.open.Load() > 0 {
-		return n >= shareFrom
-	}
-	if n >= openFrom {
-		g.openFirst()
-	}
-	return false
-}
+// there are others to share with.
+func (g *Group) Enter() bool { return g.callers.Add(1) >= shareFrom }
 
 // Leave counts a caller off.
 func (g *Group) Leave() { g.callers.Add(-1) }
@@ -148,6 +138,7 @@ func (g *Group) Leave() { g.callers.Add(-1) }
 // pauseAfterFailure is how long a group without lanes waits after one could not be opened.
 const pauseAfterFailure = 100 * time.Millisecond
 
+// openFirst opens a lane for a statement that would share if there were one.
 func (g *Group) openFirst() {
 	if g.opening.Load() {
 		return

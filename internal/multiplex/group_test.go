@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/jackc/pgx/v5"
+	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 )
 
@@ -36,11 +37,11 @@ func TestEachGetsItsOwnAnswer(t *testing.T) {
 				for range 5 {
 					got, err := texts(t.Context(), g, one(g, sql), Options{})
 					if want.refuses+want.atEnd != "" {
-						require.Equal(t, want.refuses+want.atEnd, code(t, err), "of %s", sql)
+						assert.Equal(t, want.refuses+want.atEnd, code(t, err), "of %s", sql)
 						continue
 					}
-					require.NoError(t, err)
-					require.Equal(t, []string{sql}, got)
+					assert.NoError(t, err)
+					assert.Equal(t, []string{sql}, got)
 				}
 			})
 		}
@@ -121,7 +122,7 @@ func TestTheUnwrittenGoesToAnotherLane(t *testing.T) {
 		for range 20 {
 			group.Go(func() {
 				_, err := g.Exec(t.Context(), one(g, inserting), Options{})
-				require.NoError(t, err)
+				assert.NoError(t, err)
 			})
 		}
 		group.Wait()
@@ -222,7 +223,7 @@ func TestGivingUpInTheQueue(t *testing.T) {
 		for range narrowest { // the window is full
 			group.Go(func() {
 				_, err := g.Exec(t.Context(), one(g, sleepy), Options{})
-				require.NoError(t, err)
+				assert.NoError(t, err)
 			})
 		}
 		synctest.Wait()
@@ -257,7 +258,7 @@ func TestASlowStatement(t *testing.T) {
 		var group sync.WaitGroup
 		group.Go(func() {
 			_, err := g.Exec(t.Context(), one(g, sleepy), Options{})
-			require.NoError(t, err)
+			assert.NoError(t, err)
 		})
 		synctest.Wait()
 		var mu sync.Mutex
@@ -289,11 +290,11 @@ func TestASlowStatement(t *testing.T) {
 		var group sync.WaitGroup
 		group.Go(func() {
 			_, err := g.Exec(t.Context(), one(g, sleepy), Options{})
-			require.NoError(t, err)
+			assert.NoError(t, err)
 		})
 		time.Sleep((stalledAfter + 2) * keepEvery)
 		for range 20 {
-			require.False(t, g.Enter(), "its connection is stuck")
+			g.Enter()
 			_, err = g.Exec(t.Context(), one(g, reading), Options{})
 			require.ErrorIs(t, err, ErrElsewhere)
 			g.Leave()
@@ -396,7 +397,7 @@ func TestALaneIsGivenBackAsItWas(t *testing.T) {
 		var group sync.WaitGroup
 		group.Go(func() {
 			_, err := g.Exec(t.Context(), one(g, sleepy), Options{})
-			require.NoError(t, err, "it was under way")
+			assert.NoError(t, err, "it was under way")
 		})
 		synctest.Wait()
 		w.wanted.Store(true)
@@ -442,12 +443,16 @@ func TestALaneWithoutAKeeperEnds(t *testing.T) {
 			Crowded:  func() bool { return false },
 			Panicked: func(err error) { t.Error(err) },
 		})
-		for range openFrom {
-			require.False(t, g.Enter())
+		for range shareFrom {
+			g.Enter()
 		}
-		synctest.Wait()
+		for range 2 {
+			_, err := g.Exec(t.Context(), one(g, reading), Options{})
+			require.ErrorIs(t, err, ErrElsewhere)
+			synctest.Wait()
+		}
 		require.NoError(t, <-m.wires()[0].returned)
-		require.False(t, g.Enter())
+		require.Len(t, m.wires(), 1)
 	})
 }
 
@@ -457,16 +462,49 @@ func TestLanesComeAndGoWithTheirCallers(t *testing.T) {
 		for range 100 {
 			g.Enter()
 		}
-		time.Sleep(10 * keepEvery)
+		use := func(turns int) {
+			for range turns {
+				_, err := g.Exec(t.Context(), one(g, reading), Options{})
+				require.NoError(t, err)
+				time.Sleep(keepEvery)
+			}
+		}
+		use(10)
 		require.EqualValues(t, 3, g.open.Load())
 		for range 100 {
 			g.Leave()
 		}
-		time.Sleep(patience * keepEvery)
+		use(patience)
 		require.EqualValues(t, 3, g.open.Load())
-		time.Sleep(10 * patience * keepEvery)
+		use(10 * patience)
 		require.EqualValues(t, 1, g.open.Load(), "some are left")
 		require.Len(t, m.wires(), 3)
+	})
+}
+
+// Callers whose statements do not share need no lanes, however many they are.
+func TestIdleLanesAreGivenBack(t *testing.T) {
+	inMemory(t, 3, func(t *testing.T, g *Group, m *memory) {
+		for range 100 {
+			g.Enter()
+		}
+		time.Sleep(patience / 2 * keepEvery)
+		require.EqualValues(t, 3, g.open.Load())
+		time.Sleep(patience * keepEvery)
+		require.Zero(t, g.open.Load())
+		for _, w := range m.wires() {
+			require.NoError(t, <-w.returned)
+		}
+		time.Sleep(10 * patience * keepEvery)
+		require.Len(t, m.wires(), 3)
+		_, err := g.Exec(t.Context(), one(g, reading), Options{})
+		require.ErrorIs(t, err, ErrElsewhere)
+		synctest.Wait()
+		_, err = g.Exec(t.Context(), one(g, reading), Options{})
+		require.NoError(t, err)
+		for range 100 {
+			g.Leave()
+		}
 	})
 }
 

@@ -7,7 +7,7 @@ const (
 	keepEvery = 20 * time.Millisecond
 	// stalledAfter is for how many turns a lane answers nothing before its neighbours go elsewhere.
 	stalledAfter = 3
-	// patience is for how many turns there is too little to do before a lane is given back.
+	// patience is for how many turns there is too little to do before a lane is given back, or nothing before all are.
 	patience = 25
 	// crowdedAfter is for how many turns others wait for connections before one is given back to them.
 	crowdedAfter = 3
@@ -18,6 +18,8 @@ type keeper struct {
 	group   *Group
 	callers float64 // lately at once; it follows a rise at once and a fall slowly
 	unused  int     // turns in a row with a lane too many
+	idle    int     // turns in a row in which no lane had anything to do, whatever the callers are about
+	answers int64   // of all lanes so far
 	crowded int     // turns in a row in which others waited
 }
 
@@ -88,16 +90,36 @@ func (k *keeper) balance() {
 	if k.unused++; wanted >= open {
 		k.unused = 0
 	}
+	if k.idle++; k.busy() {
+		k.idle = 0
+	}
 	switch {
+	case k.idle >= patience:
+		k.idle = 0
+		for range open {
+			k.giveBack()
+		}
 	case open > most, k.unused >= patience:
 		k.unused = 0
 		k.giveBack()
 	case k.crowded >= crowdedAfter && open > 1:
 		k.crowded = 0
 		k.giveBack()
-	case wanted > len(g.lanes) && k.crowded == 0:
+	case wanted > len(g.lanes) && open > 0 && k.crowded == 0: // the first is opened for who would use it
 		g.openLane()
 	}
+}
+
+// busy tells whether any lane has had something to do since the last turn.
+func (k *keeper) busy() bool {
+	answers, busy := k.group.total, k.group.queue.size > 0
+	for _, l := range k.group.lanes {
+		answers += l.answers.Load()
+		busy = busy || l.underWay.Load() > 0
+	}
+	busy = busy || answers != k.answers
+	k.answers = answers
+	return busy
 }
 
 // lanesFor is how many lanes so many callers are worth.

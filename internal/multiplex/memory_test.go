@@ -2,6 +2,7 @@ package multiplex
 
 import (
 	"context"
+	"errors"
 	"io"
 	"net"
 	"strings"
@@ -285,12 +286,14 @@ func inMemory(t *testing.T, most int, f func(t *testing.T, g *Group, m *memory))
 			Crowded:  func() bool { return false },
 			Panicked: func(err error) { t.Error(err) },
 		})
-		for range openFrom {
+		for range shareFrom {
 			g.Enter()
 		}
+		_, err := g.Exec(t.Context(), one(g, "select"), Options{})
+		require.ErrorIs(t, err, ErrElsewhere, "it opens a lane for its like")
 		synctest.Wait()
 		defer func() {
-			for range openFrom {
+			for range shareFrom {
 				g.Leave()
 			}
 			for _, w := range m.wires() {
@@ -329,6 +332,9 @@ func texts(ctx context.Context, g *Group, s Statement, o Options) ([]string, err
 func code(t *testing.T, err error) string {
 	t.Helper()
 	var said *pgconn.PgError
-	require.ErrorAs(t, err, &said)
+	if !errors.As(err, &said) {
+		t.Errorf("%v is no error of the server's", err)
+		return ""
+	}
 	return said.Code
 }

@@ -56,6 +56,10 @@ func (r *request) outcome(i int) error {
 
 // run sends statements as one request, and returns it with its answers. They are one transaction.
 func (g *Group) run(ctx context.Context, statements []Statement, o Options) (*request, error) {
+	if g.open.Load() == 0 {
+		g.openFirst()
+		return nil, ErrElsewhere
+	}
 	r := g.request()
 	for range 2 { // once more with a new description
 		mine, err := g.attempt(ctx, r, statements, o)
