@@ -196,7 +196,7 @@ func TestNoTextHidesAChange(t *testing.T) {
 		var settings, temporary, locks bool
 		require.NoError(t, c.PGX().QueryRow(ctx, `select
 			exists (select from pg_settings where name = 'work_mem' and setting <> reset_val),
-			exists (select from pg_class where relpersistence = 't'),
+			exists (select from pg_class where relpersistence = 't' and relnamespace = pg_my_temp_schema()),
 			exists (select from pg_locks where locktype = 'advisory' and pid = pg_backend_pid())`,
 			pgx.QueryExecModeSimpleProtocol).Scan(&settings, &temporary, &locks))
 		for kind, changed := range map[Changes]bool{
