@@ -33,7 +33,7 @@ func sharedEvents() []event {
 }
 
 func sharedEvent(id, sql string, callers int, ratio float64) event {
-	return event{
+	e := event{
 		Row: figures.Row{
 			ID:     fmt.Sprintf("%s/%d", id, callers),
 			Title:  fmt.Sprintf("shared statements, %q, %s", sql, plural(callers, "caller")),
@@ -49,6 +49,10 @@ func sharedEvent(id, sql string, callers int, ratio float64) event {
 			}),
 		},
 	}
+	if callers >= 64 { // else the server is not what limits anybody
+		e.entrants = append(e.entrants, rawPipelines(sql, sharedSize))
+	}
+	return e
 }
 
 // eachWay is the delay of the proxy in the rows with a server that is far.
