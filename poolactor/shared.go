@@ -46,6 +46,9 @@ type Shared struct {
 // who holds locks in a transaction wait for a shared statement without a deadline: what it is behind may be waiting for him,
 // which the server, for whom the two have nothing to do with each other, does not see.
 //
+// What OnNotice is told of shared statements, it is told by the goroutine that reads their connection: it must not wait for
+// one of them there.
+//
 // Shared statements wait out outages as all calls do. Shared connections are leases of the pool with the label "shared
 // statements"; Config.LeaseWarnAfter and LeaseMaxAge leave them alone, and Suspend, Resize, Evict and Shutdown get them back
 // within milliseconds, or as soon as what was sent is answered.
