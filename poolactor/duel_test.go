@@ -127,6 +127,42 @@ func TestAWishIsNotLostInAHandBack(t *testing.T) {
 		})
 }
 
+// What is hot and leads somewhere stays in sight while the actor sifts, also if a caller takes it meanwhile and gives it back.
+func TestAHotConnectionOutlivesTheSift(t *testing.T) {
+	p, l := still(t, 1)
+	p.hot.Store(put(p, 0, free))
+	var (
+		over atomic.Bool
+		wg   sync.WaitGroup
+	)
+	wg.Go(func() {
+		for !over.Load() {
+			l.sift()
+		}
+	})
+	rounds := scale(t, 3_000_000)
+	if underRaceDetector {
+		rounds /= 30
+	}
+	for range rounds {
+		tok := p.takeHot()
+		for tok == nil { // the sift has it
+			select {
+			case tok = <-p.ready:
+			default:
+				tok = p.takeHot()
+			}
+		}
+		gen, ok := tok.claim()
+		if !ok {
+			t.Fatal("a stale token was laid out")
+		}
+		p.handBack(tok, gen, free, 0)
+	}
+	over.Store(true)
+	wg.Wait()
+}
+
 // An offer and a check of the same connection: one of both has it.
 func TestAnOfferOrACheck(t *testing.T) {
 	p, l := still(t, 1)

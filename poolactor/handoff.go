@@ -179,6 +179,9 @@ func (p *Pool) offer(t *token) bool {
 	}
 }
 
+// layOut makes a free connection known to callers. False: there is no room.
+func (p *Pool) layOut(t *token) bool { return p.putHot(t) || p.offer(t) }
+
 // putHot lays a connection that came back where the next caller looks first: that is quicker than ready, and a lone caller
 // gets the same one again. False: it is to be offered. Nobody can wait there, so what a waiter may have missed is taken back:
 // it counts itself before it looks there, and waiting is read after the token lies there, so one of both sees the other.
@@ -221,7 +224,7 @@ func (p *Pool) handBackTo(t *token, gen uint64, to state, flags word) (state, bo
 			continue // a flag arrived
 		}
 		failpoint.Hit("caller.handed back")
-		if n.state() == free && p.gate.Load().open() && (p.putHot(t) || p.offer(t)) {
+		if n.state() == free && p.gate.Load().open() && p.layOut(t) {
 			p.afterFinish(s)
 			return free, true
 		}

@@ -235,19 +235,25 @@ func (l *life) drainReady(f func(*token)) {
 // new token. The next caller would find nothing, and have to wait for the actor.
 func (l *life) sift() {
 	l.stale = false
-	if t := l.p.hot.Load(); t != nil && !t.offered() {
-		l.p.hot.CompareAndSwap(t, nil)
+	if t := l.p.takeHot(); t != nil {
+		l.layOutAgain(t)
 	}
 	for range len(l.p.ready) {
 		select {
 		case t := <-l.p.ready:
-			failpoint.Hit("actor.sifting")
-			if t.offered() && !l.p.offer(t) {
-				l.take(hint{slot: t.slot, token: t})
-			}
+			l.layOutAgain(t)
 		default:
 			return
 		}
+	}
+}
+
+// layOutAgain puts a hint back that leads somewhere. It is looked at only after it was taken: what still lies there may be
+// with a caller at the look, and lie there again after it.
+func (l *life) layOutAgain(t *token) {
+	failpoint.Hit("actor.sifting")
+	if t.offered() && !l.p.layOut(t) {
+		l.take(hint{slot: t.slot, token: t})
 	}
 }
 
