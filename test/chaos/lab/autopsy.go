@@ -76,7 +76,7 @@ func (x *Experiment) DieOf(ctx context.Context, f *Fault, pids []uint32) {
 // endAll lets a fault end all backends of a server on this machine, and then something be done about it, or not. It returns
 // when each death is known. Every connection is in use when the backends are counted, so that none comes meanwhile.
 func (x *Experiment) endAll(ctx context.Context, server *postgres.Server, fault, then func() error) (*Fault, error) {
-	x.Busy(ctx)
+	x.steady(ctx)
 	doomed, err := backendsOf(ctx, server.DSN())
 	if err != nil {
 		return nil, err

@@ -72,6 +72,7 @@ type Experiment struct {
 	late   *lateness
 	watch  *observer
 	began  time.Time
+	busy   time.Time // when every connection was in use for the first time
 	before residue
 
 	faults  []*Fault
@@ -132,6 +133,7 @@ func Begin(ctx context.Context, kind Kind, s Setup) (*Experiment, error) {
 		x.Finish(ctx)
 		return nil, fmt.Errorf("lab: the connections of %s were never all in use", kind)
 	}
+	x.busy = time.Now()
 	return x, nil
 }
 
@@ -181,8 +183,15 @@ func Pass(ctx context.Context, d time.Duration) {
 // Strike waits until every connection is in use and begins a fault. Whoever strikes says when all backends were dead; a
 // fault without that excuses nobody.
 func (x *Experiment) Strike(ctx context.Context) *Fault {
-	x.Busy(ctx)
+	x.steady(ctx)
 	return x.StrikeNow()
+}
+
+// steady waits until the callers have gone on for so long that there is a rate to come back to, the first window being that in
+// which they begin, and until every connection is in use.
+func (x *Experiment) steady(ctx context.Context) {
+	Pass(ctx, time.Until(x.busy.Add((rateWindows+1)*rateWindow)))
+	x.Busy(ctx)
 }
 
 // StrikeNow begins a fault whoever may hold a lease.
@@ -201,15 +210,20 @@ func (x *Experiment) Excuse(f func(Call) bool) { x.excuse = f }
 // were dead does not count.
 func (x *Experiment) Accepted(ctx context.Context, f *Fault, accepted time.Time, control time.Duration) {
 	if !x.First(ctx, f, accepted, control).IsZero() {
-		x.regained(ctx, f.At, f, accepted, control)
+		x.regained(ctx, f, accepted, control)
 	}
 }
 
-// regained is the second part of Accepted: it waits until the rate is what it was before a time.
-func (x *Experiment) regained(ctx context.Context, before time.Time, f *Fault, accepted time.Time, control time.Duration) {
+// regained is the second part of Accepted: it waits until the rate is what it was before the first fault.
+func (x *Experiment) regained(ctx context.Context, f *Fault, accepted time.Time, control time.Duration) {
+	former := x.load.goods().former(x.faults[0].At)
+	if former == 0 {
+		x.Against("nobody had called for long enough before the fault: there is no rate to come back to")
+		return
+	}
 	var rate time.Time
 	until(ctx, 15*time.Second, func() bool {
-		rate = x.load.recovered(before, later(accepted, f.DeadBy))
+		rate = x.load.goods().recovered(former, later(accepted, f.DeadBy))
 		if rate.IsZero() {
 			Pass(ctx, rateWindow/5)
 		}

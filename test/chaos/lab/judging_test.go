@@ -209,9 +209,12 @@ func TestWhenTheRateIsBack(t *testing.T) {
 			w.calls = append(w.calls, Call{Ended: at(ms)})
 		}
 	}
-	back := w.recovered(at(2000), at(3000))
+	ends := w.goods()
+	require.EqualValues(t, 50, ends.former(at(2000)))
+	back := ends.recovered(50, at(3000))
 	require.WithinRange(t, back, at(3280), at(3310), "the time over which it is taken does not count")
-	require.Zero(t, w.recovered(at(2000), at(5900)), "not yet")
+	require.Zero(t, ends.recovered(50, at(5900)), "not yet")
+	require.Zero(t, ends.former(at(150)), "nobody has called for long enough")
 }
 
 func TestTheWorstDelaySinceATime(t *testing.T) {

@@ -52,7 +52,7 @@ func kills(callers, times int, down time.Duration) func(context.Context, *Lab, K
 				x.First(ctx, f, server.AcceptedAt(), bareLogIn(ctx, server))
 			}
 			x.apart()
-			x.regained(ctx, x.faults[0].At, f, server.AcceptedAt(), 0)
+			x.regained(ctx, f, server.AcceptedAt(), 0)
 			return nil
 		})
 	}

@@ -179,34 +179,50 @@ func (w *workload) firstSuccess(after time.Time) (first time.Time) {
 // rateWindow is the time over which a rate of calls is taken.
 const rateWindow = 250 * time.Millisecond
 
-// recovered is when the rate of good calls was back at 95 % of what it was before the fault: the beginning of the first
-// window after the given time of which that holds. Zero: not yet.
-func (w *workload) recovered(fault, after time.Time) time.Time {
+// rateWindows is over how many of them the rate before a fault is taken.
+const rateWindows = 4
+
+// goods are the ends of the calls that ended well, in order.
+type goods []time.Time
+
+func (w *workload) goods() goods {
 	w.mu.Lock()
-	ends := make([]time.Time, 0, len(w.calls))
+	defer w.mu.Unlock()
+	ends := make(goods, 0, len(w.calls))
 	for _, c := range w.calls {
 		if c.Err == nil {
 			ends = append(ends, c.Ended)
 		}
 	}
-	w.mu.Unlock()
 	slices.SortFunc(ends, time.Time.Compare)
-	within := func(from time.Time) int {
-		lo, _ := slices.BinarySearchFunc(ends, from, time.Time.Compare)
-		hi, _ := slices.BinarySearchFunc(ends, from.Add(rateWindow), time.Time.Compare)
-		return hi - lo
-	}
+	return ends
+}
+
+// within is how many ended in the window from a time on.
+func (ends goods) within(from time.Time) int {
+	lo, _ := slices.BinarySearchFunc(ends, from, time.Time.Compare)
+	hi, _ := slices.BinarySearchFunc(ends, from.Add(rateWindow), time.Time.Compare)
+	return hi - lo
+}
+
+// former is how many ended in a window before the fault: the median of the last ones.
+func (ends goods) former(fault time.Time) float64 {
 	var before []int
-	for i := range 4 {
-		before = append(before, within(fault.Add(-time.Duration(i+1)*rateWindow)))
+	for i := range rateWindows {
+		before = append(before, ends.within(fault.Add(-time.Duration(i+1)*rateWindow)))
 	}
 	slices.Sort(before)
-	former := float64(before[1]+before[2]) / 2
+	return float64(before[rateWindows/2-1]+before[rateWindows/2]) / 2
+}
+
+// recovered is when the rate was back at 95 % of the former: the beginning of the first window after the given time of which
+// that holds. Zero: not yet.
+func (ends goods) recovered(former float64, after time.Time) time.Time {
 	if len(ends) == 0 {
 		return time.Time{}
 	}
 	for from := after; from.Add(rateWindow).Before(ends[len(ends)-1]); from = from.Add(10 * time.Millisecond) {
-		if float64(within(from)) >= 0.95*former {
+		if float64(ends.within(from)) >= 0.95*former {
 			return from
 		}
 	}
