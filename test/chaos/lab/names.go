@@ -150,7 +150,7 @@ func (x *Experiment) lose(ctx context.Context, p *proxied, length time.Duration,
 	Pass(ctx, length)
 	cure()
 	cured := time.Now()
-	x.First(ctx, f, cured, 0)
+	x.Accepted(ctx, f, cured, 0)
 	Pass(ctx, 500*time.Millisecond)
 	x.Excuse(func(c Call) bool { return c.Granted.IsZero() && x.atDeadlineIn(c, f.At, cured) })
 	return nil

@@ -136,7 +136,7 @@ func resetInStatements(ctx context.Context, x *Experiment, p *proxied) error {
 	for range 3 {
 		f := x.Strike(ctx)
 		p.proxy.ResetAll()
-		x.First(ctx, f, time.Now(), 0)
+		x.Accepted(ctx, f, time.Now(), 0)
 		Pass(ctx, 300*time.Millisecond)
 	}
 	return nil
@@ -155,7 +155,7 @@ func resetInResults(ctx context.Context, x *Experiment, p *proxied) error {
 		if !hit {
 			x.Fail("no results were cut in their middle")
 		}
-		x.First(ctx, f, time.Now(), 0)
+		x.Accepted(ctx, f, time.Now(), 0)
 		Pass(ctx, 300*time.Millisecond)
 	}
 	return nil
@@ -170,7 +170,7 @@ func cutMessages(ctx context.Context, x *Experiment, p *proxied) error {
 		if err := p.proxy.Heal(); err != nil {
 			return err
 		}
-		x.First(ctx, f, time.Now(), 0)
+		x.Accepted(ctx, f, time.Now(), 0)
 		Pass(ctx, 300*time.Millisecond)
 	}
 	return nil

@@ -99,7 +99,7 @@ func (x *Experiment) sitOut(ctx context.Context, length time.Duration, begin, en
 	if err := end(); err != nil {
 		return err
 	}
-	x.First(ctx, f, to, 0)
+	x.Accepted(ctx, f, to, 0)
 	Pass(ctx, 500*time.Millisecond)
 	if !x.load.anyThroughout(from, to) {
 		x.Fail("no call was under way from the beginning to the end")
@@ -146,7 +146,7 @@ func blackHole(ctx context.Context, x *Experiment, p *proxied) error {
 // waited, at its deadline. Nobody else.
 func (x *Experiment) outlasted(ctx context.Context, f *Fault, heard map[string]time.Time) {
 	over := time.Now()
-	x.First(ctx, f, over, 0)
+	x.Accepted(ctx, f, over, 0)
 	Pass(ctx, 500*time.Millisecond)
 	blamed := make(map[*Backend]bool)
 	x.Excuse(func(c Call) bool {
@@ -183,7 +183,7 @@ func slow(delay, length time.Duration) func(context.Context, *Experiment, *proxi
 		if closed > 0 {
 			x.Fail("%d connections were closed in the second half: the checks did not adapt", closed)
 		}
-		x.First(ctx, f, time.Now(), 0)
+		x.Accepted(ctx, f, time.Now(), 0)
 		Pass(ctx, 500*time.Millisecond)
 		return nil
 	}
@@ -198,7 +198,7 @@ func trickle(ctx context.Context, x *Experiment, p *proxied) error {
 		return err
 	}
 	over := time.Now()
-	x.First(ctx, f, over, 0)
+	x.Accepted(ctx, f, over, 0)
 	Pass(ctx, 500*time.Millisecond)
 	x.Excuse(func(c Call) bool { return x.atDeadlineIn(c, f.At, over) })
 	return nil
