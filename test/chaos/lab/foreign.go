@@ -34,12 +34,12 @@ const foreignFor = 8 * time.Second
 func foreigners() []Row {
 	return []Row{
 		{
-			ID: "14-dial", Fault: fmt.Sprintf("panics while connections are opened and cancelled, for %v: dialers, lookup, hooks, TLS callbacks, tracer", foreignFor),
+			ID: "14-dial", Fault: fmt.Sprintf("panics while connections are opened, closed and cancelled, for %v: dialers, lookup, hooks, TLS callbacks, tracers", foreignFor),
 			Alone: true, Bounds: []Bound{NothingFails}, Run: panicsWhileDialling,
 		},
 		{
 			ID:    "14-call",
-			Fault: fmt.Sprintf("panics in calls, for %v: each method of a tracer, OnNotice, OnNotification, OnPgError, functions handed over, sources of rows", foreignFor),
+			Fault: fmt.Sprintf("panics in calls, for %v: each method of the tracers of statements, leases and pools, OnNotice, OnNotification, OnPgError, functions handed over, sources of rows", foreignFor),
 			Alone: true, Short: true, Bounds: []Bound{HitsSomebody}, Run: panicsInCalls,
 		},
 		{
@@ -68,10 +68,8 @@ func panicsWhileDialling(ctx context.Context, l *Lab, k Kind) (Result, error) {
 		m.layWhereDialled(c)
 	}}}
 	return l.on(ctx, k, encrypted, setup, func(x *Experiment, _ *postgres.Server) error {
-		Pass(ctx, foreignFor)
-		m.clear()
-		x.load.end()
-		m.report(x, "DialFunc", "CancelDialFunc", "LookupFunc", "AfterNetConnect", "BuildFrontend", "ValidateConnect", "AfterConnect",
+		m.rage(ctx, x, "DialFunc", "CancelDialFunc", "LookupFunc", "AfterNetConnect", "BuildFrontend", "ValidateConnect",
+			"PgConn AfterConnect", "BeforeConnect", "AfterConnect", "BeforeClose", "DialTracer.DialEnd",
 			"GetClientCertificate", "VerifyPeerCertificate", "VerifyConnection", "ConnectTracer start", "ConnectTracer end")
 		return nil
 	})
@@ -90,7 +88,8 @@ func (m *mine) handshake(trusted *x509.CertPool, host string) *tls.Config {
 	}
 }
 
-// layWhereDialled makes everything panic that a user can supply for the opening and the cancelling of a connection.
+// layWhereDialled makes everything panic that a user can supply for the opening, the closing and the cancelling of a
+// connection.
 func (m *mine) layWhereDialled(c *poolactor.Config) {
 	dial, cancel, host := c.DialFunc, c.CancelDialFunc, c.ConnConfig.Host
 	c.DialFunc = func(ctx context.Context, network, address string) (net.Conn, error) {
@@ -105,6 +104,10 @@ func (m *mine) layWhereDialled(c *poolactor.Config) {
 		m.step("LookupFunc")
 		return []string{host}, nil
 	}
+	c.BeforeConnect = func(context.Context, *pgx.ConnConfig) error { m.step("BeforeConnect"); return nil }
+	c.AfterConnect = func(context.Context, *pgx.Conn) error { m.step("AfterConnect"); return nil }
+	c.BeforeClose = func(*pgx.Conn) { m.step("BeforeClose") }
+	c.Tracer = dialTracer{leaseTracer{newMine(0)}, m}
 	cc := c.ConnConfig
 	cc.Host = nameOfServer
 	for _, other := range cc.Fallbacks {
@@ -120,7 +123,7 @@ func (m *mine) layWhereDialled(c *poolactor.Config) {
 		return build(r, w)
 	}
 	cc.ValidateConnect = func(context.Context, *pgconn.PgConn) error { m.step("ValidateConnect"); return nil }
-	cc.AfterConnect = func(context.Context, *pgconn.PgConn) error { m.step("AfterConnect"); return nil }
+	cc.AfterConnect = func(context.Context, *pgconn.PgConn) error { m.step("PgConn AfterConnect"); return nil }
 	cc.Tracer = connectTracer{tracer{newMine(0)}, m}
 }
 

@@ -12,6 +12,8 @@ import (
 
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgconn"
+
+	"github.com/seed-4ff2b7b9/supervised/poolactor"
 )
 
 // errThrown is what foreign code panics with.
@@ -37,9 +39,11 @@ func keyOf(ctx context.Context) int64 {
 // mine is foreign code that panics now and then, at any of its places.
 type mine struct {
 	chance float64
+	config poolactor.Config // of the row's pool
 	mu     sync.Mutex
 	passed map[string]int
 	thrown map[string]int
+	own    int                      // of these, panics in calls
 	users  map[*pgconn.PgConn]int64 // the call that used a connection last
 	failed int                      // calls that ended by a panic
 	astray []string                 // those that ended by another call's
@@ -62,6 +66,9 @@ func (m *mine) stepFor(place string, key int64) {
 	m.passed[place]++
 	if !m.calm && rand.Float64() < m.chance {
 		m.thrown[place]++
+		if key != 0 {
+			m.own++
+		}
 		panic(thrown{place, key})
 	}
 }
@@ -93,44 +100,50 @@ func (m *mine) hit(key int64, err error) {
 	}
 }
 
-// compare holds the calls that failed against the panics: each fails its own call, and none fails two.
+// compare holds the calls that failed against the panics: one in a call fails that call alone, any other fails none.
 func (m *mine) compare(x *Experiment) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	panics := 0
-	for _, n := range m.thrown {
-		panics += n
-	}
-	x.Note("%d panics failed %d calls", panics, m.failed)
-	if m.failed > panics {
-		x.Fail("%d panics failed %d calls", panics, m.failed)
+	x.Note("%d panics in calls failed %d calls", m.own, m.failed)
+	if m.failed > m.own {
+		x.Fail("%d panics in calls failed %d calls", m.own, m.failed)
 	}
 	for _, astray := range m.astray {
 		x.Fail("%s", astray)
 	}
 }
 
-// clear ends it.
-func (m *mine) clear() {
+// rage lets it panic for its time, and until it has at each of these places, some of which chance may leave out. Then the
+// callers end, and it is noted how often it panicked where.
+func (m *mine) rage(ctx context.Context, x *Experiment, places ...string) {
+	Pass(ctx, foreignFor)
+	until(ctx, eventually, func() bool { return len(m.spared(places)) == 0 })
 	m.mu.Lock()
-	defer m.mu.Unlock()
 	m.calm = true
-}
-
-// report notes how often it panicked, and that it did so at each of these places.
-func (m *mine) report(x *Experiment, places ...string) {
+	m.mu.Unlock()
+	x.load.end()
+	for _, place := range m.spared(places) {
+		x.Fail("nothing panicked in %s", place)
+	}
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	var told []string
 	for _, place := range slices.Sorted(maps.Keys(m.passed)) {
-		told = append(told, fmt.Sprintf("%s %d", place, m.thrown[place]))
+		told = append(told, fmt.Sprintf("%s %d of %d", place, m.thrown[place], m.passed[place]))
 	}
 	x.Note("panics: %s", strings.Join(told, ", "))
+}
+
+// spared are those of the places at which nothing has panicked yet.
+func (m *mine) spared(places []string) (some []string) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
 	for _, place := range places {
 		if m.thrown[place] == 0 {
-			x.Fail("nothing panicked in %s, where %d passed", place, m.passed[place])
+			some = append(some, place)
 		}
 	}
+	return some
 }
 
 // tracer traces everything that pgx tells of calls.
@@ -178,4 +191,37 @@ func (t tracer) TracePrepareStart(ctx context.Context, on *pgx.Conn, _ pgx.Trace
 
 func (t tracer) TracePrepareEnd(ctx context.Context, _ *pgx.Conn, _ pgx.TracePrepareEndData) {
 	t.mine.stepFor("PrepareTracer end", keyOf(ctx))
+}
+
+// leaseTracer traces everything that the pool tells of leases.
+type leaseTracer struct{ mine *mine }
+
+func (t leaseTracer) AcquireStart(ctx context.Context) context.Context {
+	t.mine.stepFor("Tracer.AcquireStart", keyOf(ctx))
+	return ctx
+}
+
+func (t leaseTracer) AcquireEnd(ctx context.Context, _ poolactor.AcquireEnd) {
+	t.mine.stepFor("Tracer.AcquireEnd", keyOf(ctx))
+}
+
+func (t leaseTracer) Released(poolactor.Released) { t.mine.step("Tracer.Released") }
+
+// dialTracer traces the opening of connections, besides leases.
+type dialTracer struct {
+	leaseTracer
+	opening *mine
+}
+
+func (t dialTracer) DialEnd(poolactor.DialEnd) { t.opening.step("DialTracer.DialEnd") }
+
+// newTracer is shown pools, each of which a call makes.
+type newTracer struct {
+	leaseTracer
+	key int64
+}
+
+func (t newTracer) TracePool(*poolactor.Pool) error {
+	t.mine.stepFor("PoolTracer.TracePool", t.key)
+	return nil
 }

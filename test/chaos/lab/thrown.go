@@ -20,6 +20,7 @@ import (
 func panicsInCalls(ctx context.Context, l *Lab, k Kind) (Result, error) {
 	m := newMine(0.02)
 	setup := Setup{Load: m.call, Tuning: Tuning{Ours: func(c *poolactor.Config) {
+		c.Tracer = leaseTracer{m}
 		c.ConnConfig.Tracer = tracer{mine: m}
 		c.ConnConfig.OnNotice = func(on *pgconn.PgConn, _ *pgconn.Notice) { m.stepFor("OnNotice", m.user(on)) }
 		c.ConnConfig.OnNotification = func(on *pgconn.PgConn, _ *pgconn.Notification) { m.stepFor("OnNotification", m.user(on)) }
@@ -28,13 +29,12 @@ func panicsInCalls(ctx context.Context, l *Lab, k Kind) (Result, error) {
 			m.stepFor("OnPgError", m.user(on))
 			return onError(on, answer)
 		}
+		m.config = *c
 	}}}
 	return l.on(ctx, k, postgres.Options{}, setup, func(x *Experiment, _ *postgres.Server) error {
-		Pass(ctx, foreignFor)
-		m.clear()
-		x.load.end()
-		m.report(x, "QueryTracer start", "QueryTracer end", "BatchTracer start", "BatchTracer query", "BatchTracer end",
+		m.rage(ctx, x, "QueryTracer start", "QueryTracer end", "BatchTracer start", "BatchTracer query", "BatchTracer end",
 			"CopyFromTracer start", "CopyFromTracer end", "PrepareTracer start", "PrepareTracer end",
+			"Tracer.AcquireStart", "Tracer.AcquireEnd", "Tracer.Released", "PoolTracer.TracePool",
 			"OnNotice", "OnNotification", "OnPgError", "With", "WithTx", "Retry", "Raw", "batch function", "source of rows")
 		x.Excuse(func(c Call) bool { return errors.Is(c.Err, errThrown) })
 		m.compare(x)
@@ -75,7 +75,7 @@ func (m *mine) contained(ctx context.Context, pool *poolactor.Pool, key int64) (
 			}
 		}
 	}()
-	calls := []func(context.Context, *poolactor.Pool, int64) error{m.insert, m.retried, m.copied, m.read, m.batch, m.raw, m.noticed, m.refused}
+	calls := []func(context.Context, *poolactor.Pool, int64) error{m.insert, m.retried, m.copied, m.read, m.batch, m.raw, m.noticed, m.refused, m.another}
 	kind := rand.IntN(len(calls))
 	inserts = kind < 3
 	return inserts, calls[kind](ctx, pool, key)
@@ -163,4 +163,15 @@ func (m *mine) refused(ctx context.Context, pool *poolactor.Pool, _ int64) error
 		return nil
 	}
 	return err
+}
+
+// another makes a pool, which nobody uses.
+func (m *mine) another(_ context.Context, _ *poolactor.Pool, key int64) error {
+	c := m.config
+	c.Tracer = newTracer{leaseTracer{m}, key}
+	p, err := poolactor.New(c)
+	if err != nil {
+		return err
+	}
+	return p.Close()
 }

@@ -3,6 +3,7 @@ package lab
 import (
 	"context"
 	"errors"
+	"fmt"
 	"net"
 	"sync/atomic"
 	"testing"
@@ -92,4 +93,33 @@ func TestNames(t *testing.T) {
 	busiest, peak := n.busiest(at(500))
 	require.Equal(t, 3, busiest, "of 1000 to 5500, or of 2000 to 6500")
 	require.Equal(t, 1, peak)
+}
+
+func TestAPanicMayFailItsOwnCallOnly(t *testing.T) {
+	for name, c := range map[string]struct {
+		of   int64 // the call in which it panics; 0: in none
+		ends []int64
+		kept bool
+	}{
+		"its own":               {1, []int64{1}, true},
+		"none":                  {1, nil, true},
+		"another":               {1, []int64{2}, false},
+		"its own, and one more": {1, []int64{1, 2}, false},
+		"its own twice":         {1, []int64{1, 1}, false},
+		"one, though in none":   {0, []int64{1}, false},
+		"none, as in none":      {0, nil, true},
+	} {
+		m, x := newMine(1), &Experiment{}
+		var err error
+		func() {
+			defer func() { err, _ = recover().(error) }()
+			m.stepFor("here", c.of)
+		}()
+		for _, key := range c.ends {
+			m.hit(key, fmt.Errorf("the pool: %w", err))
+		}
+		m.compare(x)
+		require.Equal(t, c.kept, len(x.result.Broken) == 0, name)
+		require.Equal(t, []string{"there"}, m.spared([]string{"here", "there"}), name)
+	}
 }
