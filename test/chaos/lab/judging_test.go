@@ -255,6 +255,7 @@ func TestWhatMayBeInNoRow(t *testing.T) {
 		"a goroutine left":                {GoroutinesLeft: 1},
 		"a descriptor left":               {DescriptorsLeft: 1},
 		"a backend left":                  {BackendsLeft: 1},
+		"a server that does not tell":     {BackendsLeft: -1},
 		"a bound of the row's own":        {Broken: []string{"too late"}},
 	} {
 		require.Len(t, Everywhere([]Result{r}), 1, name)

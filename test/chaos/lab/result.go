@@ -51,7 +51,7 @@ type Result struct {
 	Broken []string `json:"broken,omitempty"` // bounds that were not kept
 }
 
-// left is how many things a pool left behind.
+// left is how many things a pool is known to have left behind.
 func (r Result) left() int {
 	return r.LeasesLeft + r.SocketsLeft + r.GoroutinesLeft + r.DescriptorsLeft + max(0, r.BackendsLeft)
 }

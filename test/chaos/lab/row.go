@@ -57,6 +57,9 @@ func Everywhere(rounds []Result) (wrong []string) {
 			say(r, "left behind: %d leases, %d sockets, %d goroutines, %d descriptors, %d backends",
 				r.LeasesLeft, r.SocketsLeft, r.GoroutinesLeft, r.DescriptorsLeft, r.BackendsLeft)
 		}
+		if r.BackendsLeft < 0 {
+			say(r, "the server did not tell whether it had backends left")
+		}
 	}
 	return wrong
 }
