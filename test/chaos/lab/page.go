@@ -20,8 +20,9 @@ Each pool has {{.Size}} connections and {{.Callers}} callers with deadlines of {
 otherwise: reads, statements of 20 ms, and inserts of a key. Half of the calls hold a connection while they work, the other half
 leave it to the pool which one they get. "Forbidden" are failures that the rule does not allow (README, "What it promises"); the
 peers promise nothing of the kind, theirs are counted for comparison. Times are medians over all rounds, and are judged if there
-are at least {{.Rounds}} measurements; counts are the worst round's. "Left" counts leases, sockets, goroutines, descriptors and
-the server's processes after the pool was closed.
+are at least {{.Rounds}} measurements; counts are the worst round's. The longest call is told
+with its statement, not only with its wait. "Left" counts leases, sockets, goroutines, descriptors and the server's processes
+after the pool was closed.
 
 {{.Table}}
 <details><summary>everything that was measured, as JSON</summary>

@@ -77,7 +77,7 @@ func (o Outcome) timesJudged() bool {
 	return true
 }
 
-const head = `| row | fault | pool | failed holding / waiting (forbidden) | longest | dials (5 s) | first success (control) | 95 % of the rate (control) | sockets / max | rows lost, doubled; unknown there, not | left | verdict | notes |
+const head = `| row | fault | pool | failed holding / waiting (forbidden) | longest call | dials (5 s) | first success (control) | 95 % of the rate (control) | sockets / max | rows lost, doubled; unknown there, not | left | verdict | notes |
 |---|---|---|---|---|---|---|---|---|---|---|---|---|
 `
 

@@ -22,7 +22,7 @@ type Result struct {
 	Forbidden     int           `json:"forbidden"`      // of both, those that the failure rule forbids
 	Examples      []string      `json:"examples,omitempty"`
 	Errors        []failure     `json:"errors,omitempty"` // what the calls failed with, the most frequent first
-	Longest       time.Duration `json:"longest_ns"`
+	Longest       time.Duration `json:"longest_ns"`       // call, from its beginning to its end
 	Dials         int           `json:"dials"`
 	Busiest       int           `json:"dials_in_busiest_5s"`
 	// After the server accepted again, by fault: until the first success, and until 95 % of the former rate, each with its
