@@ -54,6 +54,11 @@ type Config struct {
 	// outage or a suspension, whose length is not known, or before the first lease has ended. Where leases have become
 	// shorter, the pool finds out from those of callers that need not wait. It costs a clock reading per lease. Default
 	// false.
+	//
+	// The forecast is Little's law (J. D. C. Little, "A Proof for the Queuing Formula: L = λW", 1961): with n connections out
+	// for s each, the k-th in the queue waits for k·s/n, from which the age of each lease that is out is taken. That hopeless
+	// requests are turned away early, by what the queue is seen to do and not by its length, is the advice of "Fail at Scale"
+	// (B. Maurer, ACM Queue 13/8, 2015) and of DAGOR ("Overload Control for Scaling WeChat Microservices", 2018).
 	ShedByDeadline bool
 	// DrainTimeout is how long Close waits for leases to come back before it revokes them. Default 10 s.
 	DrainTimeout time.Duration
