@@ -123,7 +123,12 @@ func (x *Experiment) noticed(died time.Time, calls []Call) time.Time {
 
 // mostExcused is how many failures a machine may excuse, of so many: one in twenty, and the four whom
 // one delay may meet. More is no accident.
-func mostExcused(failed int) int { return 4 + failed/20 }
+func mostExcused(failed int) int { return excusedAnyway + failed/excusedOneIn }
+
+const (
+	excusedAnyway = 4
+	excusedOneIn  = 20
+)
 
 // excuses tells how many failures the machine has excused, and holds that these were few.
 func (x *Experiment) excuses() {

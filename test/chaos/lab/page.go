@@ -20,9 +20,13 @@ Each pool has {{.Size}} connections and {{.Callers}} callers with deadlines of {
 otherwise: reads, statements of 20 ms, and inserts of a key. Half of the calls hold a connection while they work, the other half
 leave it to the pool which one they get. "Forbidden" are failures that the rule does not allow (README, "What it promises"); the
 peers promise nothing of the kind, theirs are counted for comparison. Times are medians over all rounds, and are judged if there
-are at least {{.Rounds}} measurements; counts are the worst round's. The longest call is told
-with its statement, not only with its wait. "Left" counts leases, sockets, goroutines, descriptors and the server's processes
-after the pool was closed.
+are at least {{.Rounds}} measurements; counts are the worst round's. The longest call is told with its
+statement, not with its wait alone. "Left" counts leases, sockets, goroutines, descriptors and the server's processes after the
+pool was closed.
+
+Delays of this machine soften the rule: a failure on a connection that its caller got later than {{.Grace}} after the backend's
+death is excused if the two longest delays in between, one after the other, make up for the rest; where more than {{.Anyway}} and one
+in {{.OneIn}} of a round's failures need that, its bounds are not kept.
 
 {{.Table}}
 <details><summary>everything that was measured, as JSON</summary>
@@ -80,6 +84,7 @@ func (r *Report) WriteFile(ctx context.Context, name string) error {
 	err = page.Execute(&text, map[string]any{
 		"Found": found, "Table": table.String(), "JSON": string(raw),
 		"Size": defaultSize, "Callers": defaultCallers, "Patience": patience, "Rounds": timedRounds,
+		"Grace": Grace, "Anyway": excusedAnyway, "OneIn": excusedOneIn,
 	})
 	if err != nil {
 		return err

@@ -57,6 +57,8 @@ func TestAReportSaysWhatItDoesNotKnow(t *testing.T) {
 	require.Contains(t, string(text), r.Summary())
 	require.Contains(t, string(text), "20 connections and 32 callers with deadlines of 30s")
 	require.Contains(t, string(text), "with 5 connections")
+	require.Contains(t, string(text), "later than 2ms after the backend's")
+	require.Contains(t, string(text), "more than 4 and one\nin 20 of a round's failures")
 	_, raw, _ := strings.Cut(string(text), "```json\n")
 	raw, _, _ = strings.Cut(raw, "\n```")
 	var read findings
