@@ -17,6 +17,7 @@ import (
 // down. Its figures are read one after the other, so under load they need not add up exactly.
 type Stat struct {
 	Max, Min int // the sizes that are in force, or wished for: Config.MaxSize and MinSize, or what Resize made of them
+	MinIdle  int // Config.MinIdle
 
 	Idle     int // rest, or are on offer
 	Leased   int // are out
@@ -68,7 +69,7 @@ func (s Stat) Total() int {
 func (p *Pool) Stat() Stat {
 	g := p.gate.Load()
 	st := Stat{
-		Max: int(p.maxSize.Load()), Min: int(p.minSize.Load()), Waiting: int(p.waiting.Load()),
+		Max: int(p.maxSize.Load()), Min: int(p.minSize.Load()), MinIdle: p.cfg.MinIdle, Waiting: int(p.waiting.Load()),
 		Waited: p.waited.Load(), WaitTime: time.Duration(p.waitTime.Load()), GaveUp: p.gaveUp.Load(),
 		InVain: p.inVain.Load(), InVainTime: time.Duration(p.inVainTime.Load()),
 		TurnedAway: p.turnedAway.Load(), Shed: p.shed.Load(),

@@ -1,6 +1,11 @@
 // Package health is the actor that keeps a pool's resting connections honest, and that asks for scouts while the server
 // is down.
 //
+// It is a part of poolactor, which configures and runs it: a program has no need to import it.
+//
+//	cfg.Health = poolactor.HealthConfig{Interval: time.Second}
+//	pool, err := poolactor.Open(ctx, cfg)
+//
 // It has three duties:
 //   - every Config.Interval it looks at all resting sockets and sends SELECT 1 over those that nothing has proved lately;
 //   - on a hint of the pool it looks at all of them, or verifies all of them, at once;

@@ -25,6 +25,6 @@
 //
 // db.client.connection.count, .max, .idle.max, .idle.min, .pending_requests, .timeouts, .create_time, .wait_time and
 // .use_time. Of the two states that the conventions have, connections that are checked or cleaned count as used, and those
-// that are being opened or closed are left out. The most and the least that may be idle are the pool's sizes. Histograms
-// have the buckets that your SDK gives them: its default is made for milliseconds, so set others for seconds with a view.
+// that are being opened or closed are left out. The most that may be idle is the pool's size, the least is Config.MinIdle.
+// Histograms advise buckets from 0.1 milliseconds to 10 seconds; a view of your SDK can set others.
 package poolotel

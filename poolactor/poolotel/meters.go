@@ -26,14 +26,18 @@ type recorder interface {
 	RecordSet(ctx context.Context, value float64, set attribute.Set)
 }
 
+// buckets are the boundaries that the conventions advise for durations of databases, and two below them: most waits are
+// shorter. What an SDK has by itself is made for milliseconds.
+var buckets = metric.WithExplicitBucketBoundaries(.0001, .0005, .001, .005, .01, .05, .1, .5, 1, 5, 10)
+
 // begin makes the instruments. Until the pool ends, the observable ones read it.
 func (m *meters) begin(meter metric.Meter, name string, p *poolactor.Pool) error {
 	m.pool = attribute.NewSet(semconv.DBClientConnectionPoolName(name))
 	var errs [4]error
 	m.timeouts, errs[0] = dbconv.NewClientConnectionTimeouts(meter)
-	m.waits, errs[1] = dbconv.NewClientConnectionWaitTime(meter)
-	m.uses, errs[2] = dbconv.NewClientConnectionUseTime(meter)
-	m.createTimes, errs[3] = dbconv.NewClientConnectionCreateTime(meter)
+	m.waits, errs[1] = dbconv.NewClientConnectionWaitTime(meter, buckets)
+	m.uses, errs[2] = dbconv.NewClientConnectionUseTime(meter, buckets)
+	m.createTimes, errs[3] = dbconv.NewClientConnectionCreateTime(meter, buckets)
 	if err := errors.Join(append(errs[:], observe(meter, name, p))...); err != nil {
 		return fmt.Errorf("poolotel: %w", err)
 	}
@@ -73,7 +77,7 @@ func observe(meter metric.Meter, name string, p *poolactor.Pool) error {
 		to.ObserveInt64(count.Inst(), int64(st.Leased+st.Checking+st.Cleaning), used)
 		to.ObserveInt64(limit.Inst(), int64(st.Max), pool)
 		to.ObserveInt64(idleMax.Inst(), int64(st.Max), pool)
-		to.ObserveInt64(idleMin.Inst(), int64(st.Min), pool)
+		to.ObserveInt64(idleMin.Inst(), int64(st.MinIdle), pool)
 		to.ObserveInt64(pending.Inst(), int64(st.Waiting), pool)
 		return nil
 	}, count.Inst(), limit.Inst(), idleMax.Inst(), idleMin.Inst(), pending.Inst())

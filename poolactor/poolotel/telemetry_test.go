@@ -169,7 +169,7 @@ func TestErrorsAreOfFewTypes(t *testing.T) {
 }
 
 func TestThePoolIsMeasured(t *testing.T) {
-	shown(t, nil, func(t *testing.T, p *poolactor.Pool, _ *fakepg.Server, w witness) {
+	shown(t, func(c *poolactor.Config) { c.MinSize, c.MinIdle = 0, 1 }, func(t *testing.T, p *poolactor.Pool, _ *fakepg.Server, w witness) {
 		l, err := p.Acquire(t.Context())
 		require.NoError(t, err)
 		second, err := p.Acquire(t.Context())

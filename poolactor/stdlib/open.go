@@ -18,7 +18,8 @@ func OpenDB(pool *poolactor.Pool) *sql.DB {
 }
 
 // Connector is what OpenDB hands to sql.OpenDB, for those who want to wrap it. Its Connect leases a connection, with the
-// errors of poolactor.Pool.Acquire.
+// errors of poolactor.Pool.Acquire. Call SetMaxIdleConns(-1) of the *sql.DB, as OpenDB does: what it keeps idle is a lease that
+// nobody else can have.
 func Connector(pool *poolactor.Pool) driver.Connector {
 	return &connector{pool: pool, plans: newPlans()}
 }
