@@ -1,6 +1,7 @@
 package pgxpool
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"runtime"
@@ -58,9 +59,10 @@ func ParseConfig(connString string) (*Config, error) {
 // hidden stands for a connection string in errors.
 const hidden = "[redacted]"
 
-// takeSettings moves the pool's settings out of what would be sent to the server.
+// takeSettings moves the pool's settings out of what would be sent to the server. The error is that of the first value that is
+// none, bare: programs ask for its type by an assertion.
 func (c *Config) takeSettings() error {
-	return errors.Join(
+	return cmp.Or(
 		take(c.ConnConfig, "pool_max_conns", positive, &c.MaxConns),
 		take(c.ConnConfig, "pool_min_conns", count, &c.MinConns),
 		take(c.ConnConfig, "pool_min_idle_conns", count, &c.MinIdleConns),

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgconn"
 	theirs "github.com/jackc/pgx/v5/pgxpool"
 	"github.com/stretchr/testify/require"
 
@@ -82,6 +83,13 @@ var configCases = []behaviour{
 			s.parse("host=db.test user=app dbname=shop " + v)
 		}
 		s.parse("postgres://db.test:port/shop")
+	}},
+	{name: "ParseConfig: two values that are none", run: func(s *side) {
+		for _, v := range []string{"pool_max_conns=x", "pool_max_conns=x pool_ping_timeout=250", "sslmode=maybe"} {
+			_, err := s.open(settings{params: v})
+			_, is := err.(*pgconn.ParseConfigError) //nolint:errorlint // it is what programs written for pgxpool may do
+			s.say("%v, of the second value: %v", is, strings.Contains(err.Error(), "cannot parse pool_ping_timeout"))
+		}
 	}},
 	{name: "what the error of ParseConfig says", differs: &difference{
 		row:    "Errors of `ParseConfig`",
