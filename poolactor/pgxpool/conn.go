@@ -18,12 +18,14 @@ type Conn struct {
 	p     *Pool
 	lease *poolactor.Lease
 	over  atomic.Bool // released or hijacked
+	shown atomic.Bool // Conn was called
 }
 
 // Release gives the connection back; a second call does nothing. One that is closed, has unread rows, or is inside a
 // transaction is closed, and what was changed about its session is undone before anybody else has it.
 func (c *Conn) Release() {
 	if !c.over.Swap(true) {
+		c.p.shown.Delete(c)
 		c.p.release(c.lease)
 	}
 }
@@ -39,12 +41,23 @@ func (c *Conn) Hijack() *pgx.Conn {
 		c.over.Store(false)
 		panic(err)
 	}
+	c.p.shown.Delete(c)
 	return conn
 }
 
 // Conn is the connection itself, past the fence: it must not be used after Release, when it is somebody else's. nil after
-// Release.
-func (c *Conn) Conn() *pgx.Conn { return door.Raw(c.lease) }
+// Release. From the first call on, a Conn that is dropped without Release is not found any more: whoever has only the
+// *pgx.Conn goes on, and the pool has one connection less.
+func (c *Conn) Conn() *pgx.Conn {
+	conn := door.Raw(c.lease)
+	if conn != nil && !c.shown.Swap(true) {
+		c.p.shown.Store(c, nil)
+		if c.over.Load() { // by somebody else meanwhile, who did not find it there
+			c.p.shown.Delete(c)
+		}
+	}
+	return conn
+}
 
 // Exec runs one statement.
 func (c *Conn) Exec(ctx context.Context, sql string, arguments ...any) (pgconn.CommandTag, error) {

@@ -26,6 +26,10 @@ type Pool struct {
 	acquireTime        atomic.Int64
 	rest               sync.Map // when a *pgx.Conn was released last, if ShouldPing wants to know
 
+	// shown has each *Conn that has given away its *pgx.Conn, until Release or Hijack: who uses only that has no reference
+	// to the lease, and the watch for forgotten leases would close the connection under its user.
+	shown sync.Map
+
 	workers workers
 	closing sync.Once
 }

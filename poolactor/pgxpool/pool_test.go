@@ -191,3 +191,27 @@ func TestTheSupervisedPoolIsThere(t *testing.T) {
 		rows.Close()
 	})
 }
+
+// Who has shown the connection itself is kept until its end, so that its lease is not taken for forgotten, and no longer.
+func TestWhoHasShownItsConnectionIsKept(t *testing.T) {
+	inMemory(t, nil, func(t *testing.T, p *Pool, _ *fakepg.Server) {
+		kept := func() (n int) {
+			p.shown.Range(func(any, any) bool { n++; return true })
+			return n
+		}
+		c := acquired(t, p)
+		require.Zero(t, kept())
+		require.Same(t, c.Conn(), c.Conn())
+		require.Equal(t, 1, kept())
+		c.Release()
+		require.Zero(t, kept())
+		require.Nil(t, c.Conn())
+		require.Zero(t, kept())
+
+		c = acquired(t, p)
+		raw := c.Conn()
+		require.Same(t, raw, c.Hijack())
+		require.Zero(t, kept())
+		require.NoError(t, raw.Close(t.Context()))
+	})
+}

@@ -9,4 +9,5 @@ var behaviours = slices.Concat(
 	statementCases,
 	txCases,
 	hookCases,
+	forgottenCases,
 )
