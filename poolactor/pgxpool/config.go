@@ -71,9 +71,10 @@ type Config struct {
 	// every look. ParseConfig says 30 min.
 	MaxConnIdleTime time.Duration
 
-	// PingTimeout is how long a call waits for the ping of a connection before it takes another. 0: with ShouldPing, as
-	// long as the call's context allows; without, 1 s, or four times the last good round trip if that is more. A ping that
-	// its caller has left has another minute.
+	// PingTimeout is how long a call waits for the ping of a connection before it takes another. With ShouldPing, the
+	// connection is closed then, and 0 is as long as the call's context allows; a ping that its caller has left has another
+	// minute. Without ShouldPing, 0 is 1 s, four times the last good round trip is granted if that is more, and the
+	// connection has up to the connect time-out to answer, and stays if it does.
 	PingTimeout time.Duration
 
 	// MaxConns is how many connections there are at most; at least 1. ParseConfig says 4, or the number of processors if

@@ -10,4 +10,5 @@ var behaviours = slices.Concat(
 	txCases,
 	hookCases,
 	forgottenCases,
+	pingCases,
 )

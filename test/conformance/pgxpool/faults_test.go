@@ -2,6 +2,7 @@ package pgxpool_test
 
 import (
 	"context"
+	"io"
 	"net"
 	"os"
 	"sync"
@@ -36,6 +37,33 @@ func slowly(on *atomic.Bool, by time.Duration) func(*pgx.ConnConfig) {
 				return nil, err
 			}
 			return &slowSocket{socket, on, by}, nil
+		}
+	}
+}
+
+// firstLate makes the answers of the server to the first connection come late while the switch is on; unlike slowly, it leaves
+// deadlines to the socket.
+func (s *side) firstLate(on *atomic.Bool, by time.Duration) func(*pgx.ConnConfig) {
+	var dials atomic.Int32
+	var relay sync.WaitGroup
+	s.after = append(s.after, relay.Wait)
+	return func(c *pgx.ConnConfig) {
+		dial := c.DialFunc
+		c.DialFunc = func(ctx context.Context, network, address string) (net.Conn, error) {
+			server, err := dial(ctx, network, address)
+			if err != nil || dials.Add(1) > 1 {
+				return server, err
+			}
+			near, far := net.Pipe()
+			relay.Go(func() {
+				defer server.Close()
+				_, _ = io.Copy(server, far)
+			})
+			relay.Go(func() {
+				defer far.Close()
+				_, _ = io.Copy(far, &slowSocket{server, on, by})
+			})
+			return near, nil
 		}
 	}
 }
