@@ -27,7 +27,9 @@ type Config struct {
 
 	// BeforeConnect is called before each dial, with a copy of ConnConfig that it may change: a fresh password, another
 	// server. An error is a dial that failed, which callers wait out. The context has the values of that of
-	// [NewWithConfig], and the connect time-out (10 s, unless ConnConfig says otherwise).
+	// [NewWithConfig], and the connect time-out (10 s, unless ConnConfig says otherwise). In an outage it is called before
+	// each attempt, up to 16 times a second while somebody waits, about once while nobody does or if it is what fails: what
+	// is dear to fetch is to be kept for as long as it is good.
 	BeforeConnect func(context.Context, *pgx.ConnConfig) error
 
 	// AfterConnect makes a connection ready before anybody has it: types, session settings. An error is a dial that failed.

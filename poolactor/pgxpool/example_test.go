@@ -3,6 +3,8 @@ package pgxpool_test
 import (
 	"context"
 	"fmt"
+	"sync"
+	"time"
 
 	"github.com/jackc/pgx/v5"
 
@@ -54,7 +56,8 @@ func Example() {
 	// <nil>
 }
 
-// A password that does not last is fetched for each connection, and each is made ready before anybody has it.
+// A password that does not last is fetched when it is needed, and kept for as long as it is good: in an outage it is asked
+// for many times a second. Each connection is made ready before anybody has it.
 func ExampleConfig() {
 	server := pooltest.New()
 	defer server.Close()
@@ -68,9 +71,23 @@ func ExampleConfig() {
 		return
 	}
 	inMemory(config, server)
-	config.BeforeConnect = func(ctx context.Context, c *pgx.ConnConfig) (err error) {
-		c.Password, err = fetch(ctx)
-		return err
+	var token struct {
+		sync.Mutex
+		password string
+		until    time.Time
+	}
+	config.BeforeConnect = func(ctx context.Context, c *pgx.ConnConfig) error {
+		token.Lock()
+		defer token.Unlock()
+		if time.Now().After(token.until) {
+			password, err := fetch(ctx)
+			if err != nil {
+				return err
+			}
+			token.password, token.until = password, time.Now().Add(10*time.Minute)
+		}
+		c.Password = token.password
+		return nil
 	}
 	config.AfterConnect = func(ctx context.Context, conn *pgx.Conn) error {
 		_, err := conn.Exec(ctx, "set timezone = 'UTC'")

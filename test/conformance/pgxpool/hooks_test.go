@@ -92,6 +92,25 @@ var hookCases = []behaviour{
 		}
 		s.say("it was asked again: %v", calls.Load() > 1)
 	}},
+	{name: "BeforeConnect in an outage", differs: &difference{
+		row:    "How often `BeforeConnect` is called",
+		theirs: []string{"several times for one call: false", "for nobody: false"},
+		ours:   []string{"several times for one call: true", "for nobody: true"},
+	}, run: func(s *side) {
+		var calls atomic.Int32
+		down, conn := unreachable()
+		down.Store(true)
+		p := s.pool(settings{params: one, conn: conn, beforeConnect: func(context.Context, *pgx.ConnConfig) error { calls.Add(1); return nil }})
+		if _, err := p.Acquire(s.within(700 * time.Millisecond)); err == nil {
+			s.ok(errors.New("the server was to be down"))
+		}
+		s.say("several times for one call: %v", calls.Load() > 2)
+		calls.Store(0)
+		for end := time.Now().Add(2500 * time.Millisecond); calls.Load() < 2 && time.Now().Before(end); {
+			<-time.After(10 * time.Millisecond)
+		}
+		s.say("for nobody: %v", calls.Load() > 1)
+	}},
 	{name: "AfterConnect makes a connection ready", run: func(s *side) {
 		var calls atomic.Int32
 		p := s.pool(settings{params: one, afterConnect: func(ctx context.Context, c *pgx.Conn) error {
