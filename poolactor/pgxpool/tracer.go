@@ -7,7 +7,8 @@ import (
 )
 
 // AcquireTracer is told of every acquire, those of the pool's own methods included, if it is the Tracer of
-// [Config].ConnConfig. A panic of it is the error of that acquire.
+// [Config].ConnConfig. A panic of it is the error of that acquire. A tracer whose methods have pgx's own *pgxpool.Pool in their
+// signatures (tracelog.TraceLog, multitracer.Tracer) is none, and hears of statements only.
 type AcquireTracer interface {
 	// TraceAcquireStart is called when an acquire begins. The context that it returns is that of the rest of the acquire, and
 	// of TraceAcquireEnd.

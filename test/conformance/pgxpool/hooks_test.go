@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/tracelog"
 
 	"github.com/seed-4ff2b7b9/supervised/poolactor"
 )
@@ -469,6 +470,23 @@ var hookCases = []behaviour{
 		s.say("%d %d %d", starts, ends, releases)
 		_, err = p.Acquire(s.within(0))
 		s.say("%d %d, %s", starts, ends, kind(err))
+	}},
+	{name: "what a tracer is told that was written for the other package", differs: &difference{
+		row:    "A tracer whose methods name pgx's own `*pgxpool.Pool` (`tracelog.TraceLog`, `multitracer.Tracer`)",
+		theirs: []string{"Acquire: 1", "Release: 1", "Query: 1"},
+		ours:   []string{"Acquire: 0", "Release: 0", "Query: 1"},
+	}, run: func(s *side) {
+		told := map[string]int{}
+		count := tracelog.LoggerFunc(func(_ context.Context, _ tracelog.LogLevel, what string, _ map[string]any) { told[what]++ })
+		p := s.pool(settings{params: one, conn: func(c *pgx.ConnConfig) {
+			c.Tracer = &tracelog.TraceLog{Logger: count, LogLevel: tracelog.LogLevelDebug}
+		}})
+		c := s.acquire(p)
+		s.exec(c, "select 1")
+		c.Release()
+		for _, what := range []string{"Acquire", "Release", "Query"} {
+			s.say("%s: %d", what, told[what])
+		}
 	}},
 	{name: "PrepareConn has the tracer's context", run: func(s *side) {
 		var value any
