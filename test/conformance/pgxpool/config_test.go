@@ -117,6 +117,34 @@ var configCases = []behaviour{
 			s.say("%d %s %s", c.MaxConns, c.ConnConfig.RuntimeParams, d.ConnString())
 		}
 	}},
+	{name: "a configuration that is changed after NewWithConfig", differs: &difference{
+		row:    "Changes to a `*Config` after `NewWithConfig`",
+		theirs: []string{"after"},
+		ours:   []string{"before"},
+	}, run: func(s *side) {
+		dsn := s.dsn + "&application_name=before"
+		var p statements
+		var conn *pgx.ConnConfig
+		if s.ours {
+			c, err := ours.ParseConfig(dsn)
+			s.ok(err)
+			opened, err := ours.NewWithConfig(s.ctx, c)
+			s.ok(err)
+			defer opened.Close()
+			p, conn = opened, c.ConnConfig
+		} else {
+			c, err := theirs.ParseConfig(dsn)
+			s.ok(err)
+			opened, err := theirs.NewWithConfig(s.ctx, c)
+			s.ok(err)
+			defer opened.Close()
+			p, conn = opened, c.ConnConfig
+		}
+		conn.RuntimeParams["application_name"] = "after"
+		var name string
+		s.ok(p.QueryRow(s.ctx, "show application_name").Scan(&name))
+		s.note(name)
+	}},
 	{name: "New", run: func(s *side) {
 		var str string
 		var max int32
