@@ -366,6 +366,30 @@ var txCases = []behaviour{
 		s.ends(tx.Rollback(s.ctx))
 		s.say("acquired %d, total %d", p.Stat().AcquiredConns(), p.Stat().TotalConns())
 	}},
+	{name: "Rollback of a batch that has failed before its results are closed", differs: &difference{
+		row:    "`Begin`, `Commit` or `Rollback` while rows are unread",
+		theirs: []string{"PgError 22012", "none", "none", "the same connection: true", "PgError 22012", "none", "none", "the same connection: true"},
+		ours: []string{
+			"PgError 22012", "busy", "PgError 22012", "the same connection: false",
+			"PgError 22012", "busy", "PgError 22012", "the same connection: false",
+		},
+	}, run: func(s *side) {
+		for _, mode := range []string{"exec", "simple_protocol"} {
+			p := s.pool(settings{params: one + " default_query_exec_mode=" + mode})
+			first := s.pidOf(p)
+			var b pgx.Batch
+			b.BeginTx(pgx.TxOptions{})
+			b.Queue("select 1/0")
+			results := p.SendBatch(s.ctx, &b)
+			_, err := results.Exec() // BEGIN
+			s.ok(err)
+			_, err = results.Exec()
+			s.ends(err)
+			s.ends(results.Tx().Rollback(s.ctx))
+			s.ends(results.Close())
+			s.say("the same connection: %v", s.pidOf(p) == first)
+		}
+	}},
 	{name: "a batch whose transaction never began", differs: &difference{
 		row:    "A batch whose `BEGIN` fails",
 		theirs: []string{"PgError 42601", "acquired 1", "tx closed", "acquired 0"},
