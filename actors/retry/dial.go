@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net"
 	"runtime/debug"
+	"slices"
 	"strings"
 	"sync/atomic"
 	"time"
@@ -62,7 +63,7 @@ func (d *dialer) prepare(ctx context.Context) (e *errand, f *failure) {
 	}
 	c := d.cfg.ConnConfig.Copy()
 	c.DialFunc, c.LookupFunc = d.cfg.Dial, d.cfg.Lookup
-	before := host{c.Host, c.Port}
+	before := entriesOf(&c.Config)
 	defer func() { // also by runtime.Goexit
 		if now := time.Now(); e == nil {
 			d.hookFailed.Store(&now)
@@ -104,10 +105,15 @@ func (d *dialer) hookRests(now time.Time) bool {
 }
 
 // moveAlong lets the other TLS mode of a host go where a hook has sent that host: without, the second attempt would go to
-// the server from which the hook has turned away.
-func moveAlong(c *pgx.ConnConfig, before host) {
+// the server from which the hook has turned away. A hook that has put the hosts into another order has turned away from none.
+func moveAlong(c *pgx.ConnConfig, before []entry) {
+	after := entriesOf(&c.Config)
+	same := func(a, b entry) bool { return a.host == b.host }
+	if !slices.EqualFunc(before[1:], after[1:], same) {
+		return
+	}
 	for _, other := range c.Fallbacks {
-		if (host{other.Host, other.Port}) == before {
+		if (host{other.Host, other.Port}) == before[0].host {
 			other.Host, other.Port = c.Host, c.Port
 		}
 	}

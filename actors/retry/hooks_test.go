@@ -221,6 +221,24 @@ func TestAHookMayChooseTheServer(t *testing.T) {
 	})
 }
 
+// A hook may put the hosts into another order, as stdlib.RandomizeHostOrderFunc of pgx does: none of them is lost.
+func TestAHookMayReorderTheHosts(t *testing.T) {
+	inWorld(t, 4, func(w *world) {
+		twoHosts(w, "sslmode=disable").Stop()
+		w.cfg.BeforeConnect = func(_ context.Context, c *pgx.ConnConfig) error {
+			first := c.Fallbacks[0]
+			c.Fallbacks = []*pgconn.FallbackConfig{{Host: c.Host, Port: c.Port, TLSConfig: c.TLSConfig}}
+			c.Host, c.Port, c.TLSConfig = first.Host, first.Port, first.TLSConfig
+			return nil
+		}
+	}, func(t *testing.T, w *world) {
+		w.order(1, false)
+		require.Equal(t, 1, w.pool.count(opened))
+		require.Equal(t, []string{"192.0.2.2:5432", "192.0.2.1:5432"}, w.calls.addresses())
+		require.Empty(t, w.pool.published(), "there was no outage")
+	})
+}
+
 // What a hook takes its time for is not held against the server: no outage, no scouts.
 func TestASlowHookIsNoOutage(t *testing.T) {
 	var calls atomic.Int64
