@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/stdlib"
 	"github.com/jackc/puddle/v2"
 
 	"github.com/seed-4ff2b7b9/supervised/poolactor"
@@ -289,6 +290,43 @@ var acquireCases = []behaviour{
 			s.ok(p.Ping(s.ctx))
 			s.say("and serves who still waits when it is back")
 		}
+	}},
+	{name: "two servers in the connection string", differs: &difference{
+		row:    "Several servers in the connection string",
+		theirs: []string{"second", "the first is back: first", "by chance: both", "one at a time: both"},
+		ours:   []string{"second", "the first is back: second", "by chance: one", "one at a time: both"},
+	}, run: func(s *side) {
+		var served atomic.Value
+		down, two := twoHosts(&served)
+		down.Store(true)
+		next := func(p pool) any {
+			p.Reset()
+			s.until("a server answers", func() bool { return p.Ping(s.ctx) == nil })
+			return served.Load()
+		}
+		spread := func(hook func(context.Context, *pgx.ConnConfig) error) string {
+			p, hosts := s.pool(settings{params: one, conn: two, beforeConnect: hook}), map[any]bool{}
+			for range 20 {
+				hosts[next(p)] = true
+			}
+			if len(hosts) == 1 {
+				return "one"
+			}
+			return "both"
+		}
+		p := s.pool(settings{params: one, conn: two})
+		s.say("%v", next(p))
+		down.Store(false)
+		s.say("the first is back: %v", next(p))
+		s.say("by chance: %s", spread(stdlib.RandomizeHostOrderFunc))
+		var turn atomic.Int32
+		s.say("one at a time: %s", spread(func(_ context.Context, c *pgx.ConnConfig) error {
+			if turn.Add(1)%2 == 0 {
+				c.Host = "second"
+			}
+			c.Fallbacks = nil
+			return nil
+		}))
 	}},
 	{name: "a database that does not exist", run: func(s *side) {
 		p := s.pool(settings{conn: func(c *pgx.ConnConfig) { c.Database = "nowhere" }})

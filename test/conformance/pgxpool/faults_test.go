@@ -5,12 +5,14 @@ import (
 	"io"
 	"net"
 	"os"
+	"strconv"
 	"sync"
 	"sync/atomic"
 	"syscall"
 	"time"
 
 	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgconn"
 )
 
 // unreachable is a switch, and what makes the server of a configuration unreachable while it is on.
@@ -22,6 +24,28 @@ func unreachable() (*atomic.Bool, func(*pgx.ConnConfig)) {
 			if down.Load() {
 				return nil, os.NewSyscallError("connect", syscall.ECONNREFUSED)
 			}
+			return dial(ctx, network, address)
+		}
+	}
+}
+
+// twoHosts leads a configuration to two hosts, first and second, which are both the server. The first refuses while the switch
+// is on. served is the host that was reached last.
+func twoHosts(served *atomic.Value) (*atomic.Bool, func(*pgx.ConnConfig)) {
+	down := new(atomic.Bool)
+	return down, func(c *pgx.ConnConfig) {
+		dial, network, address := c.DialFunc, "tcp", net.JoinHostPort(c.Host, strconv.Itoa(int(c.Port)))
+		c.Host, c.Port = "first", 1
+		c.Fallbacks = []*pgconn.FallbackConfig{{Host: "second", Port: 1, TLSConfig: c.TLSConfig}}
+		c.LookupFunc = func(_ context.Context, host string) ([]string, error) {
+			return map[string][]string{"first": {"192.0.2.1"}, "second": {"192.0.2.2"}}[host], nil
+		}
+		c.DialFunc = func(ctx context.Context, _, to string) (net.Conn, error) {
+			host := map[string]string{"192.0.2.1:1": "first", "192.0.2.2:1": "second"}[to]
+			if down.Load() && host == "first" {
+				return nil, os.NewSyscallError("connect", syscall.ECONNREFUSED)
+			}
+			served.Store(host)
 			return dial(ctx, network, address)
 		}
 	}
