@@ -35,17 +35,17 @@ func (s *side) rawOnly(p pool) *pgx.Conn {
 	return c.Conn()
 }
 
-// nothing acquires a connection, or begins a transaction, and keeps nothing.
-//
-//go:noinline
-func (s *side) nothing(p pool, acquire bool) {
-	var err error
-	if acquire {
-		_, err = p.Acquire(s.ctx)
-	} else {
-		_, err = p.Begin(s.ctx)
-	}
-	s.ok(err)
+// dropped is a case of something that has a connection of the pool, and that nobody keeps.
+func dropped(what string, begin func(s *side, p pool) error) behaviour {
+	return behaviour{name: what + " that is dropped", fatal: true, differs: &difference{
+		row:    forgotten,
+		theirs: []string{"acquired 1", "deadline"},
+		ours:   []string{"acquired 0", "none"},
+	}, run: func(s *side) {
+		p, _ := s.collected(func(p pool) *pgx.Conn { s.ok(begin(s, p)); return nil })
+		s.say("acquired %d", p.Stat().AcquiredConns())
+		s.ends(p.Ping(s.within(time.Second)))
+	}}
 }
 
 var forgottenCases = []behaviour{
@@ -58,22 +58,7 @@ var forgottenCases = []behaviour{
 		s.ends(err)
 		s.ok(raw.Close(s.ctx))
 	}},
-	{name: "an acquired connection that is dropped", fatal: true, differs: &difference{
-		row:    forgotten,
-		theirs: []string{"acquired 1", "deadline"},
-		ours:   []string{"acquired 0", "none"},
-	}, run: func(s *side) {
-		p, _ := s.collected(func(p pool) *pgx.Conn { s.nothing(p, true); return nil })
-		s.say("acquired %d", p.Stat().AcquiredConns())
-		s.ends(p.Ping(s.within(time.Second)))
-	}},
-	{name: "a transaction that is dropped", fatal: true, differs: &difference{
-		row:    forgotten,
-		theirs: []string{"acquired 1", "deadline"},
-		ours:   []string{"acquired 0", "none"},
-	}, run: func(s *side) {
-		p, _ := s.collected(func(p pool) *pgx.Conn { s.nothing(p, false); return nil })
-		s.say("acquired %d", p.Stat().AcquiredConns())
-		s.ends(p.Ping(s.within(time.Second)))
-	}},
+	dropped("an acquired connection", func(s *side, p pool) error { _, err := p.Acquire(s.ctx); return err }),
+	dropped("a transaction", func(s *side, p pool) error { _, err := p.Begin(s.ctx); return err }),
+	dropped("a result", func(s *side, p pool) error { _, err := p.Query(s.ctx, "select generate_series(1, 10)"); return err }),
 }
