@@ -39,6 +39,25 @@ var differences = []trial{
 		},
 	},
 	{
+		name: "the first of two hosts comes back", proxied: true, spare: true, single: true,
+		run: func(s *side) {
+			s.proxy.Refuse()
+			s.does("select 1")
+			s.saw("led to the first", s.proxy.Counts().Open > 0, nil)
+			require.NoError(s.t, s.proxy.Heal())
+			conn := s.hold()
+			require.NoError(s.t, conn.Raw(func(driverConn any) error { return s.conn(driverConn).Close(s.ctx()) }))
+			_ = conn.Close()
+			s.does("select 1")
+			s.saw("when it is back", s.proxy.Counts().Open > 0, nil)
+		},
+		differs: &difference{
+			row:  "Several hosts",
+			pgx:  []string{"led to the first: bool false", "when it is back: bool true"},
+			ours: []string{"led to the first: bool false", "when it is back: bool false"},
+		},
+	},
+	{
 		name: "every connection is in use", single: true,
 		run: func(s *side) {
 			s.hold()

@@ -36,6 +36,7 @@ type trial struct {
 	run       func(s *side)
 	everyMode bool // it is run in each of pgx's modes to execute a query
 	proxied   bool // it has a proxy between the *sql.DB and the server
+	spare     bool // of a proxied trial: the second host of the configuration is the server without the proxy
 	traced    bool // what pgx's tracer is told is seen as well
 	unasked   bool // pgx takes a connection as it is, as it does within a second after its last use
 	single    bool // our pool is of one connection: what is given back is what comes next
@@ -268,9 +269,13 @@ func (c trial) on(t *testing.T, mode pgx.QueryExecMode, open func(trial, *side, 
 		s.proxy, err = faultproxy.New(server.Address())
 		require.NoError(t, err)
 		t.Cleanup(func() { require.NoError(t, s.proxy.Close()) })
+		direct := pgconn.FallbackConfig{Host: cfg.ConnConfig.Host, Port: cfg.ConnConfig.Port, TLSConfig: cfg.ConnConfig.TLSConfig}
 		cfg.ConnConfig.Port = uint16(s.proxy.Port())
 		for _, f := range cfg.ConnConfig.Fallbacks {
 			f.Port = uint16(s.proxy.Port())
+		}
+		if c.spare {
+			cfg.ConnConfig.Fallbacks = append(cfg.ConnConfig.Fallbacks, &direct)
 		}
 	}
 	open(c, s, cfg)
