@@ -84,7 +84,8 @@ type Experiment struct {
 	result  Result
 }
 
-// outage is a time in which dials are bounded: from a fault to the first success after it.
+// outage is a time in which dials are bounded: from a fault until the server accepts again. Whoever dials then opens what it
+// needs, and on a fast machine has done so before the first call has ended.
 type outage struct{ from, to time.Time }
 
 // residue is what a pool may leave behind.
@@ -251,7 +252,7 @@ func (x *Experiment) First(ctx context.Context, f *Fault, accepted time.Time, co
 	control = max(control, x.late.since(accepted))
 	x.result.First = append(x.result.First, first.Sub(accepted))
 	x.result.Control = append(x.result.Control, control)
-	x.outages = append(x.outages, outage{f.At, first})
+	x.outages = append(x.outages, outage{f.At, accepted})
 	return first
 }
 
