@@ -210,7 +210,7 @@ func (x *Experiment) Excuse(f func(Call) bool) { x.excuse = f }
 // is how late anybody would have been; at least as late as this machine was from then on. What was granted before the old backends
 // were dead does not count.
 func (x *Experiment) Accepted(ctx context.Context, f *Fault, accepted time.Time, control time.Duration) {
-	if !x.First(ctx, f, accepted, control).IsZero() {
+	if !x.First(ctx, f, accepted, control).IsZero() && x.setup.Think == 0 { // few callers who think have no rate
 		x.regained(ctx, f, accepted, control)
 	}
 }
